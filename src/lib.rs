@@ -1,0 +1,4 @@
+//! ringbeat: heartbeats in the application or keepalive in the kernel, measured.
+
+pub mod record;
+pub mod units;

@@ -1,0 +1,229 @@
+//! What the record holds per arm: counts, costs with their intervals, memory, drops, histograms.
+//!
+//! Does not compute any of it. See the [module above](super) for units and the meaning of `null`.
+
+use super::HistogramRecord;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One mechanism's results, all rounds together.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ArmRecord {
+    /// `none`, `keepalive`, `heartbeat`, …; a repeated arm carries `#2`.
+    pub name: String,
+    /// Rounds that were measured.
+    pub rounds: u32,
+    /// Connections the load side set out to open, per round.
+    pub connections_requested: u64,
+    /// The fewest that were established in any round, as both ends count them.
+    pub connections_established: u64,
+    /// The fewest that both ends and the kernel still held at the end of the window in any round.
+    pub connections_held_at_end: u64,
+    /// Lost by cause, all rounds together, both ends' views; causes never seen are left out.
+    pub connections_lost: BTreeMap<String, u64>,
+    /// Heartbeats answered (one-way: received; keepalive: probes delivered) in all windows; `null` for `none`.
+    pub events: Option<u64>,
+    /// Keepalive only: probes the kernel attempted, delivered or not.
+    pub events_attempted: Option<u64>,
+    /// Events ÷ window length.
+    pub events_per_second: Option<f64>,
+    /// System-wide CPU per event, net of `none`.
+    pub cpu_ns_per_event: Option<Estimate>,
+    /// Keepalive only: the same per attempted probe.
+    pub cpu_ns_per_attempt: Option<Estimate>,
+    /// System-wide CPU per connection and hour, net of `none`; for `none` its own gross cost.
+    pub cpu_ns_per_connection_hour: Option<Estimate>,
+    /// CPU in the windows by account, mean of the rounds, gross (control not subtracted).
+    pub cpu_ns: CpuNanos,
+    /// Packets per event on the path's interface, net of `none`.
+    pub packets_per_event: Option<f64>,
+    /// What the protocol predicts for the line above.
+    pub packets_per_event_model: Option<f64>,
+    /// Bytes at IP level per event, net of `none`.
+    pub wire_bytes_per_event: Option<f64>,
+    /// Bytes at IP level per connection and hour, net of `none`.
+    pub wire_bytes_per_connection_hour: Option<u64>,
+    /// Memory per connection, by owner.
+    pub memory_bytes_per_connection: MemoryPerConnection,
+    /// What was dropped on the way.
+    pub drops: Drops,
+    /// How bunched keepalive probes were; only for arms with keepalive.
+    pub burst: Option<Burst>,
+    /// Merged histograms by name: `rtt`, `response`, `lateness`, `schedule_lag`, `connect`.
+    pub histograms: BTreeMap<String, HistogramRecord>,
+    /// The rounds one by one.
+    pub rounds_detail: Vec<RoundRecord>,
+    /// Why a `null` above is `null`, by key.
+    pub absent: BTreeMap<String, String>,
+}
+
+/// A measured figure with its 95 % interval. Negative values are possible: they are noise and `resolved` is false.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// Median of the bootstrap; with one round, the round's value.
+    pub median: i64,
+    /// Lower end of the interval.
+    pub low: i64,
+    /// Upper end of the interval.
+    pub high: i64,
+    /// The interval excludes zero and the value is above the noise floor.
+    pub resolved: bool,
+}
+
+/// CPU time in one window by account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuNanos {
+    /// All CPUs: window × CPUs − idle. What costs are computed from.
+    pub busy: u64,
+    /// Tick-sampled share of `busy` in user mode.
+    pub user: u64,
+    /// Tick-sampled share of `busy` in the kernel on behalf of a process.
+    pub system: u64,
+    /// Tick-sampled hard and soft interrupts.
+    pub softirq: u64,
+    /// Run time of the ksoftirqd threads.
+    pub ksoftirqd: Option<u64>,
+    /// The server process, user and kernel, from its own process clock.
+    pub server_process: u64,
+    /// The load process, likewise.
+    pub load_process: u64,
+}
+
+/// Memory per connection by owner; the kernel's figures are for both ends of a loopback connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryPerConnection {
+    /// Growth of the server's resident set.
+    pub server_user: Option<u64>,
+    /// Growth of the load generator's resident set.
+    pub load_user: Option<u64>,
+    /// Socket structures (TCP, inode, dentry, file slabs).
+    pub kernel_sockets: Option<u64>,
+    /// io_uring's requests and file nodes.
+    pub kernel_io_uring: Option<u64>,
+    /// Growth of used memory (`MemFree` shrinking) not explained by the lines above; may be negative.
+    pub remainder: Option<i64>,
+    /// Growth of used memory as a whole.
+    pub total: Option<u64>,
+}
+
+/// What was dropped on the way, all windows together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drops {
+    /// `/proc/net/softnet_stat`, second column.
+    pub softnet_backlog: u64,
+    /// `TcpExt ListenDrops` and `ListenOverflows`, whichever is larger, from ramp to end.
+    pub listen: u64,
+    /// Completion queue overflows of all rings.
+    pub cq_overflow: u64,
+    /// `TcpExt TCPRetransSegs`.
+    pub retransmitted: u64,
+}
+
+/// How bunched keepalive probes were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Burst {
+    /// Probes in the busiest 10 ms.
+    pub probes_per_10ms_max: u64,
+    /// Probes in the 99th percentile of 10 ms slices.
+    pub probes_per_10ms_p99: u64,
+    /// What N, idle and the kernel wheel's granularity foretold for one CPU, packets in one burst.
+    pub predicted_packets_per_burst: u64,
+    /// `net.core.netdev_max_backlog`.
+    pub backlog_limit: u64,
+}
+
+/// One arm in one round.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct RoundRecord {
+    /// From 0.
+    pub round: u32,
+    /// Place in the overall running order, from 0.
+    pub position: u32,
+    /// Length of the window.
+    pub window_ns: u64,
+    /// Time from the first connect to the last established.
+    pub ramp_ms: u64,
+    /// Asked for.
+    pub connections_requested: u64,
+    /// Established, the smaller of both ends' counts.
+    pub connections_established: u64,
+    /// Held at the end of the window: the smallest of both ends' and the kernel's counts.
+    pub connections_held_at_end: u64,
+    /// Heartbeats sent in the window.
+    pub heartbeats_sent: u64,
+    /// Heartbeats the other side counted in the window.
+    pub heartbeats_received: u64,
+    /// Acks received by the sender in the window.
+    pub acks_received: u64,
+    /// Heartbeats that were due in the window by the schedule.
+    pub heartbeats_scheduled: u64,
+    /// From first to last heartbeat of the whole run, sent.
+    pub heartbeats_sent_total: u64,
+    /// From first to last heartbeat of the whole run, received by the other side.
+    pub heartbeats_received_total: u64,
+    /// Probes attempted in the window.
+    pub probes_attempted: u64,
+    /// Events, as in [`ArmRecord::events`].
+    pub events: u64,
+    /// CPU by account.
+    pub cpu_ns: CpuNanos,
+    /// Packets on the interface in the window.
+    pub packets: u64,
+    /// Bytes at IP level on the interface in the window.
+    pub wire_bytes: u64,
+    /// Drops of this round.
+    pub drops: Drops,
+    /// Lost connections by cause in this round.
+    pub connections_lost: BTreeMap<String, u64>,
+    /// Histograms of the window: base64 of the compressed HdrHistogram V2 form.
+    pub histograms: BTreeMap<String, String>,
+    /// Wall-clock start of the window, seconds since the epoch, for `.hlog` files.
+    pub window_started_epoch_ms: u64,
+}
+
+/// The same arms at another population.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Rung {
+    /// Connections per arm.
+    pub connections: u64,
+    /// Why this population.
+    pub reason: String,
+    /// The arms measured there, control first.
+    pub arms: Vec<ArmRecord>,
+    /// Who did best at this population.
+    pub comparisons: Vec<Comparison>,
+}
+
+/// One metric across the arms.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Stable key: `cpu_ns_per_event`, `rtt_p99_ns`, …
+    pub metric: String,
+    /// For people: `CPU per event`.
+    pub title: String,
+    /// `ns`, `bytes`, `packets`.
+    pub unit: String,
+    /// Every arm that has the figure, best first.
+    pub entries: Vec<ComparisonEntry>,
+    /// The best arm, when its lead over the runner-up is resolved.
+    pub winner: Option<String>,
+    /// Runner-up ÷ best, ×1000, with its interval, when both are positive.
+    pub lead_ratio_milli: Option<Estimate>,
+    /// The answer as one sentence, also when it is "not resolved".
+    pub sentence: String,
+}
+
+/// One arm's place in a [`Comparison`].
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ComparisonEntry {
+    /// The arm.
+    pub arm: String,
+    /// Its figure.
+    pub value: f64,
+    /// Lower end of its 95 % interval, where there is one.
+    pub low: Option<f64>,
+    /// Upper end.
+    pub high: Option<f64>,
+    /// Whether the figure itself is above the noise.
+    pub resolved: bool,
+}
