@@ -1,4 +1,5 @@
 //! ringbeat: heartbeats in the application or keepalive in the kernel, measured.
 
 pub mod record;
+pub mod ring;
 pub mod units;

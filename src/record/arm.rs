@@ -98,7 +98,7 @@ pub struct MemoryPerConnection {
     pub load_user: Option<u64>,
     /// Socket structures (TCP, inode, dentry, file slabs).
     pub kernel_sockets: Option<u64>,
-    /// io_uring's requests and file nodes.
+    /// The ring's requests and file nodes in the kernel.
     pub kernel_io_uring: Option<u64>,
     /// Growth of used memory (`MemFree` shrinking) not explained by the lines above; may be negative.
     pub remainder: Option<i64>,

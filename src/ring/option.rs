@@ -1,0 +1,79 @@
+//! Socket options in the form `IORING_OP_URING_CMD` wants them: level, name and a value that stays put.
+//!
+//! Does not set anything: a ring is built with a list of these and `Operation::SetOption` names one by index.
+//! Sockets a listener accepts inherit theirs; these are for sockets a ring opens itself. Source: tcp(7), and
+//! `io_uring/cmd_net.c` (since Linux 6.7).
+
+/// Longest value: a congestion control name (`TCP_CA_NAME_MAX`).
+const VALUE_BYTES: usize = 16;
+
+/// One option with its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketOption {
+    pub(super) level: i32,
+    pub(super) name: i32,
+    pub(super) value: [u8; VALUE_BYTES],
+    pub(super) length: u32,
+}
+
+impl SocketOption {
+    fn integer(level: i32, name: i32, value: u32) -> Self {
+        let mut bytes = [0; VALUE_BYTES];
+        bytes[..4].copy_from_slice(&value.to_ne_bytes());
+        Self {
+            level,
+            name,
+            value: bytes,
+            length: 4,
+        }
+    }
+
+    /// `TCP_CONGESTION`; `None` when the name is longer than the kernel's 15 bytes.
+    #[must_use]
+    pub fn congestion(name: &str) -> Option<Self> {
+        let mut value = [0; VALUE_BYTES];
+        if name.is_empty() || name.len() >= VALUE_BYTES {
+            return None;
+        }
+        value[..name.len()].copy_from_slice(name.as_bytes());
+        let length = u32::try_from(name.len()).ok()?;
+        Some(Self {
+            level: libc::IPPROTO_TCP,
+            name: libc::TCP_CONGESTION,
+            value,
+            length,
+        })
+    }
+
+    /// `TCP_NODELAY` on.
+    #[must_use]
+    pub fn nodelay() -> Self {
+        Self::integer(libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)
+    }
+
+    /// The four options that switch kernel keepalive on: seconds, seconds, probes.
+    #[must_use]
+    pub fn keepalive(idle_s: u32, interval_s: u32, count: u32) -> [Self; 4] {
+        [
+            Self::integer(libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, idle_s),
+            Self::integer(libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, interval_s),
+            Self::integer(libc::IPPROTO_TCP, libc::TCP_KEEPCNT, count),
+            Self::integer(libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_congestion_name_must_fit_the_kernels_buffer() {
+        assert_eq!(
+            SocketOption::congestion("cubic").map(|option| option.length),
+            Some(5)
+        );
+        assert_eq!(SocketOption::congestion(""), None);
+        assert_eq!(SocketOption::congestion("a-name-of-sixteen"), None);
+    }
+}

@@ -1,0 +1,269 @@
+//! The facts about the kernel that the design rests on, shown on a real ring and real sockets.
+
+use super::*;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+
+/// A ring, or a visible skip where the host refuses io_uring.
+fn ring(slots: u32) -> Option<Ring> {
+    match Ring::new(slots, &[SocketOption::nodelay()]) {
+        Ok(ring) => Some(ring),
+        Err(error) => {
+            println!("SKIPPED: {error}");
+            None
+        }
+    }
+}
+
+type Seen = (Token, Result<u32, i32>, bool, Vec<u8>);
+
+/// Submits everything and collects completions until the ring has nothing to do.
+fn run(ring: &mut Ring, operations: &[Operation]) -> Vec<Seen> {
+    let mut seen = Vec::new();
+    for operation in operations {
+        while !ring.push(operation) {
+            settle(ring, &mut seen);
+        }
+    }
+    settle(ring, &mut seen);
+    seen
+}
+
+fn settle(ring: &mut Ring, seen: &mut Vec<Seen>) {
+    while ring.has_work() {
+        ring.enter().unwrap();
+        ring.reap(|c| seen.push((c.token, c.result, c.more, c.data.to_vec())))
+            .unwrap();
+    }
+}
+
+fn listener() -> (TcpListener, SocketAddrV4) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let SocketAddr::V4(address) = listener.local_addr().unwrap() else {
+        unreachable!()
+    };
+    (listener, address)
+}
+
+fn token(kind: TokenKind, index: u32) -> Token {
+    Token::new(kind, index, 1)
+}
+
+fn accept(listener: &TcpListener) -> Operation {
+    Operation::Accept {
+        listener: listener.as_raw_fd(),
+        token: token(TokenKind::Accept, 0),
+    }
+}
+
+#[test]
+fn the_features_are_there_or_named() {
+    match self_test() {
+        Ok(features) => assert!(features.contains_key("engine")),
+        Err(error) => println!("SKIPPED: {error}"),
+    }
+}
+
+#[test]
+fn hundreds_of_connections_without_a_descriptor_each() {
+    const COUNT: u32 = 400;
+    let Some(mut server) = ring(COUNT) else {
+        return;
+    };
+    let (listener, address) = listener();
+    run(&mut server, &[accept(&listener)]);
+    let mut peers: Vec<TcpStream> = Vec::new();
+    let mut slots: Vec<u32> = Vec::new();
+    while slots.len() < COUNT as usize {
+        // The accept backlog of a std listener is 128, so accepting keeps pace with connecting.
+        if peers.len() < COUNT as usize {
+            peers.push(TcpStream::connect(address).unwrap());
+        }
+        for (token, result, more, _) in run(&mut server, &[]) {
+            assert_eq!(token.kind, TokenKind::Accept);
+            assert!(more, "accept stays armed");
+            slots.push(result.unwrap());
+        }
+    }
+    let watches: Vec<_> = slots
+        .iter()
+        .map(|&slot| Operation::Watch {
+            slot,
+            token: token(TokenKind::Watch, slot),
+        })
+        .collect();
+    assert!(run(&mut server, &watches).is_empty(), "nothing to read yet");
+    for (number, peer) in (0_u8..).zip(peers.iter_mut().take(200)) {
+        peer.write_all(&[number; 16]).unwrap();
+    }
+    let mut ready = Vec::new();
+    while ready.len() < 200 {
+        ready.extend(run(&mut server, &[]));
+    }
+    let receives: Vec<_> = ready
+        .iter()
+        .map(|(t, ..)| Operation::Receive {
+            slot: t.index,
+            token: token(TokenKind::Receive, t.index),
+        })
+        .collect();
+    let frames = run(&mut server, &receives);
+    assert_eq!(frames.len(), 200, "inline receives finish inside the enter");
+    assert!(
+        frames
+            .iter()
+            .all(|(_, result, _, data)| *result == Ok(16) && data.len() == 16)
+    );
+    let sends: Vec<_> = frames
+        .iter()
+        .map(|(t, _, _, data)| Operation::Send {
+            slot: t.index,
+            bytes: data.as_slice().try_into().unwrap(),
+            token: token(TokenKind::Send, t.index),
+        })
+        .collect();
+    assert!(
+        run(&mut server, &sends).is_empty(),
+        "successful sends are silent"
+    );
+    for (number, peer) in (0_u8..).zip(peers.iter_mut().take(200)) {
+        let mut echoed = [0; 16];
+        peer.read_exact(&mut echoed).unwrap();
+        assert_eq!(echoed, [number; 16]);
+    }
+    assert_eq!(server.counters().overflows, 0);
+    assert_eq!(server.counters().unknown_tokens, 0);
+}
+
+#[test]
+fn a_ring_connects_by_itself_and_close_needs_the_cancel() {
+    let Some(mut client) = ring(4) else { return };
+    let (listener, address) = listener();
+    let connect = Operation::Connect {
+        slot: 2,
+        address,
+        token: token(TokenKind::Connect, 2),
+    };
+    let mut seen = run(
+        &mut client,
+        &[
+            Operation::Open {
+                slot: 2,
+                token: token(TokenKind::Open, 2),
+            },
+            Operation::SetOption {
+                slot: 2,
+                option: 0,
+                token: token(TokenKind::Option, 2),
+            },
+            connect,
+        ],
+    );
+    while seen.is_empty() {
+        seen = run(&mut client, &[]);
+    }
+    assert_eq!((seen[0].0.kind, seen[0].1), (TokenKind::Connect, Ok(0)));
+    let (mut peer, _) = listener.accept().unwrap();
+    let watch = token(TokenKind::Watch, 2);
+    let seen = run(
+        &mut client,
+        &[
+            Operation::Watch {
+                slot: 2,
+                token: watch,
+            },
+            Operation::Cancel { target: watch },
+            Operation::Close {
+                slot: 2,
+                token: token(TokenKind::Close, 2),
+            },
+        ],
+    );
+    assert_eq!(
+        seen.len(),
+        1,
+        "cancel and close are silent, the watch says it was cancelled"
+    );
+    assert_eq!(seen[0].1, Err(libc::ECANCELED));
+    assert_eq!(peer.read(&mut [0; 1]).unwrap(), 0, "the peer sees the FIN");
+}
+
+#[test]
+fn an_abort_resets_the_peer() {
+    let Some(mut client) = ring(1) else { return };
+    let (listener, address) = listener();
+    let mut seen = run(
+        &mut client,
+        &[
+            Operation::Open {
+                slot: 0,
+                token: token(TokenKind::Open, 0),
+            },
+            Operation::Connect {
+                slot: 0,
+                address,
+                token: token(TokenKind::Connect, 0),
+            },
+        ],
+    );
+    while seen.is_empty() {
+        seen = run(&mut client, &[]);
+    }
+    let (mut peer, _) = listener.accept().unwrap();
+    let seen = run(
+        &mut client,
+        &[Operation::Abort {
+            slot: 0,
+            token: token(TokenKind::Abort, 0),
+        }],
+    );
+    assert!(seen.is_empty(), "{seen:?}");
+    assert_eq!(
+        peer.read(&mut [0; 1]).unwrap_err().raw_os_error(),
+        Some(libc::ECONNRESET)
+    );
+}
+
+#[test]
+fn a_full_table_drops_the_connection_and_ends_the_accept() {
+    let Some(mut server) = ring(2) else { return };
+    let (listener, address) = listener();
+    run(&mut server, &[accept(&listener)]);
+    let mut peers: Vec<TcpStream> = (0..3)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        seen.extend(run(&mut server, &[]));
+    }
+    assert_eq!(seen.iter().filter(|s| s.1.is_ok()).count(), 2);
+    let (_, refused, more, _) = &seen[2];
+    assert_eq!((*refused, *more), (Err(libc::ENFILE), false), "fact F7");
+    let end = peers[2].read(&mut [0; 1]);
+    assert!(matches!(end, Ok(0) | Err(_)), "accepted, then closed");
+}
+
+#[test]
+fn a_receive_of_an_idle_socket_says_so_at_once() {
+    let Some(mut server) = ring(1) else { return };
+    let (listener, address) = listener();
+    run(&mut server, &[accept(&listener)]);
+    let _peer = TcpStream::connect(address).unwrap();
+    while run(&mut server, &[]).is_empty() {}
+    let seen = run(
+        &mut server,
+        &[Operation::Receive {
+            slot: 0,
+            token: token(TokenKind::Receive, 0),
+        }],
+    );
+    assert_eq!(seen[0].1, Err(libc::EAGAIN));
+}
+
+#[test]
+fn a_table_above_the_limit_on_open_files_is_refused_with_the_remedy() {
+    let Some(_ring) = ring(1) else { return };
+    let error = Ring::new(1 << 21, &[]).expect_err("the kernel's own ceiling is 2^20");
+    assert!(error.to_string().contains("ulimit -n"), "{error}");
+}
