@@ -3,3 +3,4 @@
 pub mod record;
 pub mod ring;
 pub mod units;
+pub mod wheel;

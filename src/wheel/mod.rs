@@ -1,0 +1,386 @@
+//! The timing wheel: one deadline per connection, refreshed by a single store.
+//!
+//! Does not read a clock, convert time, or know what a deadline means: ticks go in, expired
+//! connection indices come out. Units: [`Tick`]s, which wrap, so everything is compared by distance
+//! and stays right while deadlines lie within 2^31 ticks of the wheel's cursor (198 days at 8 ms).
+//! Time base: whatever the caller counts ticks of. Allocation: 16 B per index and 34 KiB in all,
+//! reserved by [`Wheel::with_capacity`]; nothing allocates after that until an index beyond the
+//! capacity is armed or the caller's `expired` buffer is full.
+//!
+//! # How it works
+//!
+//! A heartbeat moves a deadline *later*, so [`Wheel::refresh`] only stores it and leaves the entry
+//! in its slot. When the slot comes up the entry is visited: if its deadline has moved on it is
+//! filed again at exactly that tick, otherwise it expires. An entry is thus never visited later
+//! than its deadline, and laziness costs no precision. Level 0 is wide (8192 ticks) so that the
+//! usual timeouts live in it alone and nothing cascades; two levels of 64 slots hold rarer, longer
+//! ones, and what lies beyond is filed in the farthest slot and filed again when that comes up.
+//!
+//! An entry belongs to the *index*, not to the connection. [`Wheel::retire`] leaves it where it is;
+//! the next connection at that index inherits it. So there is never more than one entry per index,
+//! closing is free, and an old connection's entry cannot expire a new connection.
+//!
+//! A tick counts as begun once one of its entries has been visited. What is armed for a begun or
+//! earlier tick is due at the next tick, so an owner that arms what has just expired, even without
+//! delay, never keeps a turn from ending. Entries of the same tick expire in no particular order.
+//!
+//! # Example
+//!
+//! ```
+//! use ringbeat::units::Tick;
+//! use ringbeat::wheel::Wheel;
+//!
+//! let mut wheel = Wheel::with_capacity(2, Tick(0));
+//! wheel.arm(0, Tick(1_000));
+//! wheel.arm(1, Tick(1_000));
+//! wheel.refresh(1, Tick(1_400)); // a heartbeat
+//!
+//! let mut expired = Vec::new();
+//! let turn = wheel.turn_to(Tick(1_100), usize::MAX, &mut expired);
+//! assert_eq!(expired, [0]);
+//! assert_eq!(turn.visited, 2); // connection 1 was met at 1,000 and filed at 1,400
+//! assert_eq!(turn.next_deadline, Some(Tick(1_400)));
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod bitmap;
+mod level;
+mod lists;
+#[cfg(test)]
+mod tests;
+
+use crate::units::Tick;
+use level::COARSE_LEVELS;
+use lists::{Lists, NIL};
+use std::fmt;
+
+/// How far in the past a deadline is remembered exactly, in ticks; older ones are stored as this
+/// old.
+const OLDEST: i32 = 1 << 30;
+
+/// A hierarchical timing wheel over connection indices. See the [module](self) for how it works.
+pub struct Wheel {
+    lists: Lists,
+    /// Per index, the tick at which it expires; meaningful while armed. Apart from the entries
+    /// because this is all that a heartbeat touches.
+    deadlines: Vec<u32>,
+    /// The next tick to process.
+    cursor: Tick,
+    /// Whether an entry of the cursor's tick has been visited already.
+    begun: bool,
+    armed: usize,
+    /// Ticks processed, for the test that empty ones are jumped over.
+    #[cfg(test)]
+    processed: u64,
+}
+
+/// What one [`Wheel::turn_to`] did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// Entries looked at: expired, filed again, or dropped because their timer was retired.
+    pub visited: usize,
+    /// Indices appended to the caller's buffer.
+    pub expired: usize,
+    /// The budget ran out before the tick asked for was reached; turn again to go on.
+    pub pending: bool,
+    /// See [`Wheel::next_deadline`].
+    pub next_deadline: Option<Tick>,
+}
+
+impl Wheel {
+    /// An empty wheel whose next tick to process is `now`.
+    #[must_use]
+    pub fn new(now: Tick) -> Self {
+        Self::with_capacity(0, now)
+    }
+
+    /// An empty wheel whose next tick to process is `now`, with memory for exactly the indices
+    /// below `capacity`. Larger indices may be armed too; memory then grows as a `Vec` does.
+    #[must_use]
+    pub fn with_capacity(capacity: u32, now: Tick) -> Self {
+        let mut deadlines = Vec::new();
+        deadlines.reserve_exact(capacity as usize);
+        Self {
+            lists: Lists::with_capacity(capacity as usize),
+            deadlines,
+            cursor: now,
+            begun: false,
+            armed: 0,
+            #[cfg(test)]
+            processed: 0,
+        }
+    }
+
+    /// Lets `index` expire at `deadline`, whether it was armed before, and for earlier or later, or
+    /// not.
+    ///
+    /// A deadline that has passed, or whose tick has begun, is due at the next tick. A deadline
+    /// 2^31 ticks or more ahead counts as passed. O(1): two stores when an entry is there already
+    /// that is visited in time, otherwise an unlink and a link.
+    ///
+    /// # Panics
+    /// If `index` is 2^31 - 1 or more.
+    pub fn arm(&mut self, index: u32, deadline: Tick) {
+        self.lists.admit(index);
+        if index as usize >= self.deadlines.len() {
+            self.deadlines.resize(index as usize + 1, 0);
+        }
+        let stored = if deadline.since(self.cursor) < -OLDEST {
+            Tick(self.cursor.0.wrapping_add_signed(-OLDEST))
+        } else {
+            deadline
+        };
+        self.deadlines[index as usize] = stored.0;
+        if self.lists.set_armed(index) {
+            self.armed += 1;
+        }
+        let wanted = later(stored, self.earliest());
+        let in_time = |due: Tick| due.since(wanted) <= 0;
+        if !self.lists.due(index).is_some_and(in_time) {
+            self.lists.unlink(index);
+            self.file(index, wanted);
+        }
+    }
+
+    /// Moves the deadline of `index` to `deadline`, which must not be earlier than the one it has;
+    /// that is what [`Wheel::arm`] is for. Does nothing to a timer that is not armed. O(1): one
+    /// store.
+    ///
+    /// # Panics
+    /// In debug builds, if the deadline of an armed timer would move earlier. In release builds the
+    /// timer then expires between the two.
+    pub fn refresh(&mut self, index: u32, deadline: Tick) {
+        let Some(stored) = self.deadlines.get_mut(index as usize) else {
+            return;
+        };
+        debug_assert!(
+            !self.lists.is_armed(index) || deadline.since(Tick(*stored)) >= 0,
+            "refresh moves the deadline of {index} from {stored} back to {}",
+            deadline.0
+        );
+        *stored = deadline.0;
+    }
+
+    /// Forgets the deadline of `index`: its connection was closed. The entry stays in its slot
+    /// until visited or inherited. Does nothing to a timer that is not armed. O(1).
+    pub fn retire(&mut self, index: u32) {
+        if self.lists.clear_armed(index) {
+            self.armed -= 1;
+        }
+    }
+
+    /// Forgets the deadline of `index` and takes its entry out at once. Returns whether it was
+    /// armed. O(1), but it touches the entry's neighbours; [`Wheel::retire`] does not.
+    pub fn cancel(&mut self, index: u32) -> bool {
+        let was_armed = self.lists.clear_armed(index);
+        self.armed -= usize::from(was_armed);
+        self.lists.unlink(index);
+        was_armed
+    }
+
+    /// The deadline of `index` as it was set, `None` when it is not armed. O(1).
+    #[must_use]
+    pub fn deadline(&self, index: u32) -> Option<Tick> {
+        let armed = self.lists.is_armed(index);
+        armed.then(|| Tick(self.deadlines[index as usize]))
+    }
+
+    /// Processes every tick up to and including `now`, visiting at most `budget` entries, and
+    /// appends to `expired` the indices whose deadline has come, earlier ticks first. An expired
+    /// index is no longer armed.
+    ///
+    /// When the budget runs out the rest waits, [`Turn::pending`] says so, and the next call goes
+    /// on from there; timers may be armed, refreshed, retired and cancelled in between. A `now`
+    /// before the last one does nothing. `now` must be less than 2^31 ticks ahead. O(occupied slots
+    /// passed + entries visited).
+    pub fn turn_to(&mut self, now: Tick, budget: usize, expired: &mut Vec<u32>) -> Turn {
+        let already = expired.len();
+        let mut left = budget;
+        let mut next = self.next_visit();
+        if now.since(self.cursor) >= 0 {
+            let comes_up = |next: &Tick| next.since(now) <= 0;
+            while let Some(tick) = next.filter(comes_up)
+                && left > 0
+            {
+                self.move_to(tick);
+                if self.process(&mut left, expired) {
+                    self.move_to(tick.after(1));
+                }
+                next = self.next_visit();
+            }
+            if !next.as_ref().is_some_and(comes_up) {
+                self.move_to(now.after(1));
+            }
+        }
+        Turn {
+            visited: budget - left,
+            expired: expired.len() - already,
+            pending: now.since(self.cursor) >= 0,
+            next_deadline: next.filter(|_| self.armed > 0),
+        }
+    }
+
+    /// No timer expires before this tick; `None` when none is armed. The tick may turn out to
+    /// expire nothing, because a refreshed timer was filed again or a long one moved down a level,
+    /// but every turn to it makes progress. Never earlier than the next tick to process. O(1).
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Tick> {
+        if self.armed == 0 {
+            return None;
+        }
+        self.next_visit()
+    }
+
+    /// The next tick at which an entry is visited, that of a retired timer too. O(1).
+    #[must_use]
+    pub(crate) fn next_visit(&self) -> Option<Tick> {
+        let fine = self.lists.fine_distance(level::fine_slot(self.cursor));
+        (0..COARSE_LEVELS)
+            .filter_map(|level| {
+                level::next_window(level, self.lists.coarse_occupancy(level), self.cursor)
+            })
+            .chain(fine)
+            .min()
+            .map(|distance| self.cursor.after(distance))
+    }
+
+    /// How many timers are armed.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.armed
+    }
+
+    /// Whether no timer is armed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.armed == 0
+    }
+
+    /// Bytes the wheel occupies, its heap memory included, whether used or reserved.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>() + self.lists.heap_bytes() + self.deadlines.capacity() * size_of::<u32>()
+    }
+
+    /// Walks the whole wheel and checks that it is sound: links, occupancy bits, counts, and that
+    /// every entry is in the slot that comes up exactly when the entry must be visited. For tests.
+    /// O(slots + indices).
+    ///
+    /// # Panics
+    /// If it is not.
+    #[cfg(any(test, debug_assertions))]
+    pub fn check_invariants(&self) {
+        let armed = self.lists.check(|index, slot, due| {
+            let distance = due.since(self.cursor);
+            assert!(
+                (0..=level::FARTHEST.cast_signed()).contains(&distance),
+                "entry {index} lies {distance} ticks ahead"
+            );
+            let level = (slot as usize).checked_sub(level::FINE_SLOTS);
+            let (own_slot, visit) = match level.map(|slot| slot / level::COARSE_SLOTS) {
+                None => (level::fine_slot(due), due),
+                Some(level) => {
+                    let own_slot = level::coarse_slot(level, due);
+                    let bit = 1 << ((own_slot as usize - level::FINE_SLOTS) % level::COARSE_SLOTS);
+                    let ahead = level::next_window(level, bit, self.cursor);
+                    (own_slot, self.cursor.after(ahead.unwrap_or(u32::MAX)))
+                }
+            };
+            assert_eq!(slot, own_slot, "slot of entry {index}");
+            assert!(visit.since(due) <= 0, "entry {index} is visited too late");
+            if let Some(deadline) = self.deadline(index) {
+                let next = self.cursor.after(1);
+                assert!(
+                    due.since(later(deadline, next)) <= 0,
+                    "entry {index} is due at {due:?}, its deadline is {deadline:?}"
+                );
+            }
+        });
+        assert_eq!(armed, self.armed, "armed timers");
+    }
+
+    /// The earliest tick at which something new can be due.
+    fn earliest(&self) -> Tick {
+        self.cursor.after(u32::from(self.begun))
+    }
+
+    fn move_to(&mut self, tick: Tick) {
+        if tick != self.cursor {
+            self.cursor = tick;
+            self.begun = false;
+        }
+    }
+
+    /// Files an unlinked entry and returns its slot. `due` is not before the cursor.
+    fn file(&mut self, index: u32, due: Tick) -> u32 {
+        let place = level::place(due, self.cursor);
+        self.lists.link(index, place.slot, place.due);
+        place.slot
+    }
+
+    /// Visits the entries that come up at the cursor's tick. Returns whether that was all of them.
+    fn process(&mut self, budget: &mut usize, expired: &mut Vec<u32>) -> bool {
+        #[cfg(test)]
+        {
+            self.processed += 1;
+        }
+        let tick = self.cursor;
+        self.begun = true;
+        for level in (0..COARSE_LEVELS).rev() {
+            if level::begins_window(level, tick)
+                && !self.drain(level::coarse_slot(level, tick), budget, expired)
+            {
+                return false;
+            }
+        }
+        self.drain(level::fine_slot(tick), budget, expired)
+    }
+
+    /// Visits the entries of `slot`, which has come up. Returns whether it is empty now.
+    ///
+    /// Nothing visited goes back into this slot: it expires, or its deadline is later and so, by
+    /// the strict comparison in [`level::place`], is filed in another slot. Its links are therefore
+    /// left alone until the walk ends.
+    fn drain(&mut self, slot: u32, budget: &mut usize, expired: &mut Vec<u32>) -> bool {
+        let mut rest = self.lists.first(slot);
+        if rest == NIL {
+            return true;
+        }
+        while rest != NIL && *budget > 0 {
+            *budget -= 1;
+            let index = rest;
+            rest = self.lists.following(index);
+            let deadline = Tick(self.deadlines[index as usize]);
+            if !self.lists.is_armed(index) {
+                self.lists.forget_place(index);
+            } else if deadline.since(self.cursor) <= 0 {
+                self.lists.forget_place(index);
+                self.lists.clear_armed(index);
+                self.armed -= 1;
+                expired.push(index);
+            } else {
+                let filed = self.file(index, deadline);
+                debug_assert_ne!(filed, slot, "filed into the walked slot");
+            }
+        }
+        self.lists.set_first(slot, rest);
+        rest == NIL
+    }
+}
+
+impl fmt::Debug for Wheel {
+    /// The wheel's state, without its thousands of slots.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wheel")
+            .field("cursor", &self.cursor)
+            .field("armed", &self.armed)
+            .field("next_visit", &self.next_visit())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The later of two ticks less than 2^31 apart.
+const fn later(one: Tick, other: Tick) -> Tick {
+    if one.since(other) >= 0 { one } else { other }
+}
