@@ -1,5 +1,6 @@
 //! ringbeat: heartbeats in the application or keepalive in the kernel, measured.
 
+pub mod detector;
 pub mod protocol;
 pub mod record;
 pub mod ring;
