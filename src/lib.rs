@@ -2,6 +2,7 @@
 
 pub mod detector;
 pub mod protocol;
+pub mod clock;
 pub mod record;
 pub mod ring;
 pub mod units;
