@@ -1,0 +1,42 @@
+//! Cores: which ones this process may run on, and pinning a thread to one.
+//!
+//! Does not choose who runs where. The list is that of the affinity mask (`sched_getaffinity(2)`),
+//! which is the online cores unless a container or `taskset` allows fewer; numbers are the kernel's
+//! and may have gaps.
+
+use core_affinity::CoreId;
+
+/// The cores this process may use, ascending; empty when the system would not say.
+#[must_use]
+pub fn usable_cores() -> Vec<usize> {
+    let mut cores: Vec<usize> = core_affinity::get_core_ids()
+        .unwrap_or_default()
+        .into_iter()
+        .map(|core| core.id)
+        .collect();
+    cores.sort_unstable();
+    cores
+}
+
+/// Ties the calling thread to `core`; false when the system refused (no such core, or outside the
+/// mask).
+#[must_use]
+pub fn pin_current_thread(core: usize) -> bool {
+    core_affinity::set_for_current(CoreId { id: core })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_pinned_to_a_usable_core_and_to_no_other() {
+        let cores = usable_cores();
+        assert!(!cores.is_empty());
+        let last = cores[cores.len() - 1];
+        let pinned = std::thread::spawn(move || pin_current_thread(last));
+        assert!(pinned.join().unwrap());
+        let refused = std::thread::spawn(|| pin_current_thread(1_000));
+        assert!(!refused.join().unwrap());
+    }
+}
