@@ -6,5 +6,6 @@ pub mod clock;
 pub mod os;
 pub mod record;
 pub mod ring;
+pub mod socket;
 pub mod units;
 pub mod wheel;
