@@ -1,0 +1,136 @@
+//! CPU time in a window, by account.
+//!
+//! Does not divide by events or subtract the control. Units: nanoseconds. `busy` is window × CPUs −
+//! idle: idle time is exact (see [`crate::os::cpu`]) and so is the window, hence everything that
+//! ran is in it, also the interrupts that no process is charged for. The tick-sampled split need
+//! not add up to it. Good to ±20 ms per CPU and window.
+
+use super::MeasureError;
+use crate::os::cpu::{SystemCpu, ksoftirqd_pids, process_cpu, summed_cpu};
+use crate::record::CpuNanos;
+use crate::units::Nanos;
+
+/// All CPU accounts at one moment.
+#[derive(Clone, Debug)]
+pub struct CpuSnapshot {
+    system: SystemCpu,
+    server: Nanos,
+    load: Nanos,
+    ksoftirqd: Option<Nanos>,
+}
+
+impl CpuSnapshot {
+    /// Reads every account.
+    ///
+    /// # Errors
+    /// [`MeasureError::Process`] when one of the processes is gone, [`MeasureError::Os`] without
+    /// `/proc/stat`.
+    pub fn take(server_pid: u32, load_pid: u32) -> Result<Self, MeasureError> {
+        let process = |role, pid| {
+            process_cpu(pid).map_err(|source| MeasureError::Process { role, pid, source })
+        };
+        Ok(Self {
+            ksoftirqd: summed_cpu(&ksoftirqd_pids()),
+            server: process("server", server_pid)?,
+            load: process("load", load_pid)?,
+            system: SystemCpu::read()?,
+        })
+    }
+
+    /// When it was taken, `CLOCK_MONOTONIC`.
+    #[must_use]
+    pub const fn at(&self) -> Nanos {
+        self.system.at
+    }
+
+    /// What was spent from here until `later`.
+    ///
+    /// # Errors
+    /// [`MeasureError::CpusChanged`].
+    pub fn until(&self, later: &Self) -> Result<CpuNanos, MeasureError> {
+        let (cpus, after) = (self.system.per_cpu.len(), later.system.per_cpu.len());
+        if cpus != after {
+            return Err(MeasureError::CpusChanged {
+                before: cpus,
+                after,
+            });
+        }
+        let (first, last) = (self.system.total(), later.system.total());
+        let window = later.system.at - self.system.at;
+        let capacity = Nanos(window.0.saturating_mul(cpus as u64));
+        let ksoftirqd = self.ksoftirqd.zip(later.ksoftirqd);
+        Ok(CpuNanos {
+            busy: (capacity - (last.idle - first.idle)).0,
+            user: (last.user - first.user).0,
+            system: (last.system - first.system).0,
+            softirq: (last.interrupt - first.interrupt).0,
+            ksoftirqd: ksoftirqd.map(|(first, last)| (last - first).0),
+            server_process: (later.server - self.server).0,
+            load_process: (later.load - self.load).0,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::cpu::CpuTimes;
+
+    fn snapshot(at: u64, idle: u64, user: u64, ksoftirqd: Option<u64>) -> CpuSnapshot {
+        let cpu = CpuTimes {
+            idle: Nanos(idle),
+            user: Nanos(user),
+            ..CpuTimes::default()
+        };
+        CpuSnapshot {
+            system: SystemCpu {
+                per_cpu: vec![cpu; 2],
+                at: Nanos(at),
+            },
+            server: Nanos(user),
+            load: Nanos(2 * user),
+            ksoftirqd: ksoftirqd.map(Nanos),
+        }
+    }
+
+    #[test]
+    fn busy_is_what_was_not_idle() {
+        let first = snapshot(1_000, 100, 10, Some(5));
+        let cost = first.until(&snapshot(2_000, 800, 40, Some(6))).unwrap();
+        assert_eq!(cost.busy, 2 * 1_000 - 2 * 700);
+        assert_eq!(
+            (cost.user, cost.server_process, cost.load_process),
+            (60, 30, 60)
+        );
+        assert_eq!(cost.ksoftirqd, Some(1));
+        let hidden = first.until(&snapshot(2_000, 800, 40, None)).unwrap();
+        assert_eq!(hidden.ksoftirqd, None);
+        let rounding = first.until(&snapshot(1_100, 800, 40, None)).unwrap();
+        assert_eq!(
+            rounding.busy, 0,
+            "an idle machine rounds to no less than nothing"
+        );
+    }
+
+    #[test]
+    fn a_changed_number_of_cpus_gives_no_figure() {
+        let first = snapshot(0, 0, 0, None);
+        let mut later = first.clone();
+        later.system.per_cpu.pop();
+        assert!(matches!(
+            first.until(&later),
+            Err(MeasureError::CpusChanged { .. })
+        ));
+    }
+
+    #[test]
+    fn this_process_can_be_measured() {
+        let own = std::process::id();
+        let first = CpuSnapshot::take(own, own).unwrap();
+        let cost = first.until(&CpuSnapshot::take(own, own).unwrap()).unwrap();
+        assert!(cost.server_process == cost.load_process || cost.load_process > 0);
+        assert!(cost.busy < 3_600_000_000_000, "{cost:?}");
+        let gone = CpuSnapshot::take(u32::MAX, own).unwrap_err().to_string();
+        assert!(gone.contains("server process"), "{gone}");
+    }
+}

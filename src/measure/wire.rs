@@ -1,0 +1,128 @@
+//! What went over the path's interface in a window, and what was dropped or sent again.
+//!
+//! Does not know whose packets they were: everything else on the interface is in the figures, which
+//! is why costs are taken net of the control arm. Units: packets and bytes at IP level (20 + 20 +
+//! 12 bytes of headers on a TCP segment with timestamps). On loopback a packet is counted once,
+//! where it is received; on any other interface sent and received packets add up, so that one end
+//! of the path sees each packet once. See [`crate::os::network`].
+
+use super::MeasureError;
+use crate::os::network::{InterfaceCounters, TcpCounters, softnet};
+
+/// The counters at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WireSnapshot {
+    packets: u64,
+    ip_bytes: u64,
+    tcp: TcpCounters,
+    /// Per CPU, 32 bits wide in the kernel.
+    backlog_drops: Vec<u64>,
+}
+
+/// What two snapshots differ by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WireDelta {
+    /// Packets over the interface.
+    pub packets: u64,
+    /// Their bytes, IP headers included.
+    pub ip_bytes: u64,
+    /// Packets the CPUs' input queues dropped, the whole machine's.
+    pub softnet_drops: u64,
+    /// Segments sent again.
+    pub retransmitted: u64,
+    /// Connections refused by listeners: `ListenDrops` or `ListenOverflows`, whichever grew more.
+    pub listen_drops: u64,
+    /// Keepalive probes the kernel set out to send, delivered or not.
+    pub probes_attempted: u64,
+    /// Connections the kernel gave up on, by keepalive or by retransmission.
+    pub aborted_on_timeout: u64,
+}
+
+impl WireSnapshot {
+    /// Reads the counters of `interface` and of TCP in this network namespace.
+    ///
+    /// # Errors
+    /// [`MeasureError::Os`].
+    pub fn take(interface: &str) -> Result<Self, MeasureError> {
+        let counters = InterfaceCounters::read(interface)?;
+        let (packets, bytes) = if interface == "lo" {
+            (counters.received_packets, counters.received_bytes)
+        } else {
+            (
+                counters.received_packets + counters.sent_packets,
+                counters.received_bytes + counters.sent_bytes,
+            )
+        };
+        Ok(Self {
+            packets,
+            ip_bytes: counters.header.ip_bytes(bytes, packets),
+            tcp: TcpCounters::read()?,
+            backlog_drops: softnet()?.iter().map(|cpu| cpu.dropped).collect(),
+        })
+    }
+
+    /// What was counted from here until `later`.
+    #[must_use]
+    pub fn until(&self, later: &Self) -> WireDelta {
+        let grew = |figure: fn(&Self) -> u64| figure(later).saturating_sub(figure(self));
+        let drops = self.backlog_drops.iter().zip(&later.backlog_drops);
+        WireDelta {
+            packets: grew(|at| at.packets),
+            ip_bytes: grew(|at| at.ip_bytes),
+            softnet_drops: drops.map(|(first, last)| wrapped(*first, *last)).sum(),
+            retransmitted: grew(|at| at.tcp.retransmitted),
+            listen_drops: grew(|at| at.tcp.listen_drops).max(grew(|at| at.tcp.listen_overflows)),
+            probes_attempted: grew(|at| at.tcp.keepalive_probes),
+            aborted_on_timeout: grew(|at| at.tcp.aborted_on_timeout),
+        }
+    }
+}
+
+/// How far a counter of 32 bits moved.
+fn wrapped(first: u64, last: u64) -> u64 {
+    last.wrapping_sub(first) & u64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_taken_counter_by_counter() {
+        let first = WireSnapshot {
+            packets: 10,
+            ip_bytes: 520,
+            tcp: TcpCounters::default(),
+            backlog_drops: vec![0xffff_fffe, 7],
+        };
+        let later = WireSnapshot {
+            packets: 12,
+            ip_bytes: 624,
+            tcp: TcpCounters {
+                keepalive_probes: 1,
+                listen_drops: 3,
+                listen_overflows: 2,
+                ..TcpCounters::default()
+            },
+            backlog_drops: vec![1, 9],
+        };
+        let delta = first.until(&later);
+        assert_eq!((delta.packets, delta.ip_bytes), (2, 104));
+        assert_eq!((delta.listen_drops, delta.probes_attempted), (3, 1));
+        assert_eq!(delta.softnet_drops, 3 + 2, "the first counter wrapped");
+    }
+
+    #[test]
+    fn an_exchange_over_loopback_shows() {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        let first = WireSnapshot::take("lo").unwrap();
+        client.write_all(&[7; 1000]).unwrap();
+        server.read_exact(&mut [0; 1000]).unwrap();
+        let delta = first.until(&WireSnapshot::take("lo").unwrap());
+        assert!(delta.packets >= 1 && delta.ip_bytes >= 1040, "{delta:?}");
+        assert!(WireSnapshot::take("no-such-device").is_err());
+    }
+}
