@@ -3,6 +3,7 @@
 pub mod detector;
 pub mod protocol;
 pub mod clock;
+pub mod environment;
 pub mod measure;
 pub mod os;
 pub mod record;
