@@ -1,0 +1,372 @@
+//! What a person sees in a terminal: the settings before a run, the answer and one table after it.
+//!
+//! Does not print, and knows no colour: text is returned. No line exceeds the width it is given; a
+//! table too wide first loses its winners (sentences below it say the same), then continues in
+//! blocks of fewer arms.
+
+use super::answer;
+use super::format::{self, superscript};
+use super::rows::{CostTable, Row};
+use crate::record::{Config, Record, Warning};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use std::fmt::Write as _;
+
+/// Paragraph width where the terminal's is unknown.
+const PARAGRAPH: usize = 100;
+/// What a column needs before the table is split: label, arm, winner; then borders and padding of
+/// each.
+const LABEL: usize = 20;
+const ARM: usize = 14;
+const WINNER: usize = 18;
+const FRAME: usize = 3;
+
+/// The end of a run for a person: answer, table, winners, warnings, verdict. `width` is the
+/// terminal's; without one the table is as wide as it needs to be.
+#[must_use]
+pub fn table(record: &Record, width: Option<u16>) -> String {
+    let paragraph = width.map_or(PARAGRAPH, |w| usize::from(w).min(PARAGRAPH));
+    let mut text = String::new();
+    for sentence in answer::headline(record) {
+        text.push_str(&wrap(&sentence, paragraph, ""));
+    }
+    text.push('\n');
+    let whole = CostTable::new(&record.arms, &record.comparisons);
+    text.push_str(&draw(&whole, width));
+    text.push_str(&footnotes(&whole, paragraph));
+    text.push_str(&winners(record, paragraph));
+    if let Some(rung) = &record.drop_free_rung {
+        let title = format!(
+            "Where nothing is dropped, {} connections ({}):",
+            format::count(rung.connections),
+            rung.reason
+        );
+        let small = CostTable::cost_only(&rung.arms, &rung.comparisons);
+        let body = format!("{}{}", draw(&small, width), footnotes(&small, paragraph));
+        write!(text, "\n{}{body}", wrap(&title, paragraph, "")).unwrap_or_default();
+    }
+    text.push_str(&warnings(&record.warnings, paragraph));
+    write!(text, "\n{}", wrap(&answer::verdict(record), paragraph, "")).unwrap_or_default();
+    format::plain(&text)
+}
+
+/// The effective configuration, one aligned `key  value` per line, defaults included.
+#[must_use]
+pub fn effective_config(config: &Config) -> String {
+    let settings = settings(config);
+    let widest = settings.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (key, value) in settings {
+        writeln!(text, "{key:widest$}  {value}").unwrap_or_default();
+    }
+    format::plain(&text)
+}
+
+/// The cost table in Markdown, with its footnotes as a list.
+#[must_use]
+pub fn markdown_table(record: &Record) -> String {
+    let whole = CostTable::new(&record.arms, &record.comparisons);
+    let mut text = String::new();
+    let mut line = |cells: Vec<String>| {
+        let safe: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        writeln!(text, "| {} |", safe.join(" | ")).unwrap_or_default();
+    };
+    let columns = whole.arms.len() + 2;
+    line(header(&whole.arms, true));
+    line(vec!["---".to_owned(); columns]);
+    for group in &whole.groups {
+        let mut title = vec![String::new(); columns];
+        title[0] = format!("**{}**", group.title);
+        line(title);
+        for row in &group.rows {
+            line(cells(row, 0..whole.arms.len(), true));
+        }
+    }
+    if !whole.notes.is_empty() {
+        text.push('\n');
+    }
+    for (place, note) in whole.notes.iter().enumerate() {
+        writeln!(text, "- {} {note}", superscript(place + 1)).unwrap_or_default();
+    }
+    format::plain(&text)
+}
+
+/// Every setting by the word people know it by.
+pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
+    let connections = match &config.connections_limited_by {
+        Some(reason) => format!(
+            "{} of {} asked for ({reason})",
+            format::count(config.connections),
+            format::count(config.connections_asked)
+        ),
+        None => format::count(config.connections),
+    };
+    let cores = |list: &[usize]| {
+        list.iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let ramp = config.ramp_rate_per_second.map_or_else(
+        || "as fast as the in-flight cap lets them".to_owned(),
+        |rate| format!("{} connections per second", format::count(rate)),
+    );
+    let keepalive = format!(
+        "idle {} s, interval {} s, count {}, on the {} side",
+        config.keepalive_idle_s,
+        config.keepalive_interval_s,
+        config.keepalive_count,
+        config.keepalive_side
+    );
+    vec![
+        ("connections", connections),
+        ("arms", config.arms.join(", ")),
+        ("detect within", format::millis(config.detect_within_ms)),
+        ("misses allowed", config.misses.to_string()),
+        (
+            "heartbeat interval",
+            format::millis(config.heartbeat_interval_ms),
+        ),
+        ("idle timeout", format::millis(config.idle_timeout_ms)),
+        ("answer timeout", format::millis(config.answer_timeout_ms)),
+        ("keepalive", keepalive),
+        ("steady window", format::millis(config.steady_ms)),
+        ("settle", format::millis(config.settle_ms)),
+        ("rounds", config.rounds.to_string()),
+        ("ramp", ramp),
+        (
+            "tick",
+            format!("{:.1} ms", format::float_u(config.tick_us) / 1e3),
+        ),
+        ("phases", config.phases.clone()),
+        ("server cores", cores(&config.server_cores)),
+        ("load cores", cores(&config.load_cores)),
+        ("rings", config.ring_plan.clone()),
+        ("congestion control", config.congestion_control.clone()),
+        ("seed", config.seed.to_string()),
+    ]
+}
+
+fn header(arms: &[String], with_winner: bool) -> Vec<String> {
+    let mut titles = vec![String::new()];
+    titles.extend(arms.iter().cloned());
+    if with_winner {
+        titles.push("winner".to_owned());
+    }
+    titles
+}
+
+fn cells(row: &Row, arms: std::ops::Range<usize>, with_winner: bool) -> Vec<String> {
+    let mut cells = vec![row.label.clone()];
+    cells.extend(row.cells[arms].iter().map(super::rows::Cell::marked));
+    if with_winner {
+        cells.push(row.winner.clone());
+    }
+    cells
+}
+
+/// Draws the table in as many blocks as `width` asks for.
+fn draw(whole: &CostTable, width: Option<u16>) -> String {
+    let arms = whole.arms.len();
+    let natural = block(whole, 0..arms, true, None);
+    let Some(width) = width else {
+        return natural;
+    };
+    let room = usize::from(width);
+    if natural.lines().all(|line| line.chars().count() <= room) {
+        return natural;
+    }
+    let room = room.saturating_sub(LABEL + FRAME + 1);
+    let with_winner = room.saturating_sub(WINNER + FRAME) / (ARM + FRAME) >= arms;
+    let per_block = (room / (ARM + FRAME)).clamp(1, arms.max(1));
+    if with_winner || per_block >= arms {
+        return block(whole, 0..arms, with_winner, Some(width));
+    }
+    let starts = (0..arms).step_by(per_block);
+    let blocks = starts.map(|s| block(whole, s..arms.min(s + per_block), false, Some(width)));
+    blocks.collect::<Vec<_>>().join("\n")
+}
+
+fn block(
+    whole: &CostTable,
+    arms: std::ops::Range<usize>,
+    with_winner: bool,
+    width: Option<u16>,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_FULL_CONDENSED);
+    if let Some(width) = width {
+        table
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(width);
+    }
+    let last_arm = arms.len();
+    let aligned = |texts: Vec<String>| -> Vec<Cell> {
+        let place = |(column, text): (usize, String)| {
+            let figure = column > 0 && column <= last_arm;
+            let side = if figure {
+                CellAlignment::Right
+            } else {
+                CellAlignment::Left
+            };
+            Cell::new(text).set_alignment(side)
+        };
+        texts.into_iter().enumerate().map(place).collect()
+    };
+    table.set_header(aligned(header(&whole.arms[arms.clone()], with_winner)));
+    for group in &whole.groups {
+        table.add_row(vec![Cell::new(format!("▸ {}", group.title))]);
+        for row in &group.rows {
+            table.add_row(aligned(cells(row, arms.clone(), with_winner)));
+        }
+    }
+    format!("{table}\n")
+}
+
+fn footnotes(whole: &CostTable, width: usize) -> String {
+    let line = |(place, note): (usize, &String)| {
+        wrap(&format!("{} {note}", superscript(place + 1)), width, "  ")
+    };
+    whole.notes.iter().enumerate().map(line).collect()
+}
+
+fn winners(record: &Record, width: usize) -> String {
+    let said: String = record
+        .comparisons
+        .iter()
+        .filter(|comparison| !comparison.sentence.is_empty())
+        .map(|comparison| wrap(&format!("• {}", comparison.sentence), width, "  "))
+        .collect();
+    if said.is_empty() {
+        said
+    } else {
+        format!("\n{said}")
+    }
+}
+
+fn warnings(warnings: &[Warning], width: usize) -> String {
+    let mut text = String::new();
+    for warning in warnings {
+        let weight = if warning.invalidates {
+            "invalid"
+        } else {
+            "warning"
+        };
+        let what = format!("{weight} [{}]: {}", warning.code, warning.message);
+        write!(text, "\n{}", wrap(&what, width, "  ")).unwrap_or_default();
+        text.push_str(&wrap(&format!("  → {}", warning.advice), width, "    "));
+    }
+    text
+}
+
+/// Breaks `text` at spaces so that no line exceeds `width`; later lines begin with `indent`. A word
+/// longer than a line is cut.
+fn wrap(text: &str, width: usize, indent: &str) -> String {
+    let width = width.max(indent.len() + 8);
+    let lead: String = text.chars().take_while(|c| *c == ' ').collect();
+    let (mut wrapped, mut line, mut used) = (String::new(), lead.clone(), lead.len());
+    let mut fresh = true;
+    for word in text
+        .split_whitespace()
+        .flat_map(|word| pieces(word, width - indent.len()))
+    {
+        let length = word.chars().count();
+        if !fresh && used + 1 + length > width {
+            writeln!(wrapped, "{line}").unwrap_or_default();
+            indent.clone_into(&mut line);
+            used = indent.len();
+            fresh = true;
+        }
+        if !fresh {
+            line.push(' ');
+            used += 1;
+        }
+        line.push_str(&word);
+        used += length;
+        fresh = false;
+    }
+    writeln!(wrapped, "{line}").unwrap_or_default();
+    wrapped
+}
+
+fn pieces(word: &str, longest: usize) -> Vec<String> {
+    let characters: Vec<char> = word.chars().collect();
+    characters
+        .chunks(longest.max(1))
+        .map(|piece| piece.iter().collect())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn no_line_exceeds_the_width_and_nothing_is_lost() {
+        let record = fixture::record();
+        for width in [40_u16, 60, 80, 100, 140, 200] {
+            let text = table(&record, Some(width));
+            for line in text.lines() {
+                assert!(
+                    line.chars().count() <= usize::from(width),
+                    "{width}: {line}"
+                );
+            }
+            let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            for arm in &record.arms {
+                assert!(words.contains(&arm.name), "{width}: {}", arm.name);
+            }
+            for must in [
+                "84,012",
+                "18.0 µs",
+                "[backlog-drops]",
+                "Valid:",
+                "2,000 connections",
+            ] {
+                assert!(words.contains(must), "{width}: {must}");
+            }
+        }
+    }
+
+    #[test]
+    fn harm_stands_before_the_table() {
+        let text = table(&fixture::record(), None);
+        assert!(text.starts_with("keepalive closed healthy connections"));
+        assert!(text.contains("none (control)"));
+        assert!(text.contains("gross"));
+        assert!(text.contains("¹ nothing is sent in the control"));
+        assert!(text.contains("• CPU per event: heartbeat-oneway does best"));
+    }
+
+    #[test]
+    fn a_record_without_arms_still_renders() {
+        let mut record = fixture::calm_record();
+        record.arms.clear();
+        assert!(table(&record, None).contains("there is no cost to state"));
+    }
+
+    #[test]
+    fn markdown_rows_have_one_shape() {
+        let text = markdown_table(&fixture::record());
+        let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+        assert!(
+            rows.iter().all(|row| row.matches('|').count() == 7),
+            "{text}"
+        );
+        assert!(text.contains("- ¹ nothing is sent"));
+    }
+
+    #[test]
+    fn settings_are_aligned_and_say_why_connections_are_fewer() {
+        let text = effective_config(&fixture::record().config);
+        assert!(text.contains("100,000 of 200,000 asked for (free memory"));
+        let column = text.lines().next().unwrap().find("100,000").unwrap();
+        assert!(text.lines().all(|line| line.as_bytes()[column - 1] == b' '));
+    }
+
+    #[test]
+    fn wrapping_cuts_only_words_longer_than_a_line() {
+        assert_eq!(wrap("one two three", 9, "  "), "one two\n  three\n");
+        assert!(wrap(&"x".repeat(40), 16, "").lines().all(|l| l.len() <= 16));
+    }
+}
