@@ -1,0 +1,100 @@
+//! The charts: SVG text from a record, one idea each, the same colour for the same arm in all of
+//! them.
+//!
+//! Does not write files. A chart that would have nothing to show is left out, never drawn empty.
+//! Colours are Okabe and Ito's, told apart by colour-blind readers too; text is left to the
+//! viewer's sans-serif font.
+
+mod bars;
+mod canvas;
+mod percentile;
+mod timeline;
+
+use crate::record::{HistogramError, Record};
+
+/// One chart.
+#[derive(Clone, Debug)]
+pub struct Plot {
+    /// File name without extension.
+    pub name: String,
+    /// What the chart shows, in a few words.
+    pub title: String,
+    /// The chart in a sentence or two, for those who cannot see it.
+    pub alternative: String,
+    /// The SVG document.
+    pub svg: String,
+}
+
+/// Why a chart could not be drawn.
+#[derive(Debug, thiserror::Error)]
+pub enum PlotError {
+    /// A stored histogram did not open.
+    #[error(transparent)]
+    Histogram(#[from] HistogramError),
+    /// The drawing library refused.
+    #[error("chart could not be drawn: {0}")]
+    Draw(String),
+}
+
+impl<E: std::error::Error + Send + Sync> From<plotters::drawing::DrawingAreaErrorKind<E>>
+    for PlotError
+{
+    fn from(error: plotters::drawing::DrawingAreaErrorKind<E>) -> Self {
+        Self::Draw(error.to_string())
+    }
+}
+
+/// Every chart the record has data for, in reading order.
+///
+/// # Errors
+/// [`PlotError::Histogram`] when a stored histogram does not open.
+pub fn plots(record: &Record) -> Result<Vec<Plot>, PlotError> {
+    let mut plots = Vec::new();
+    plots.extend(bars::cpu_per_event(record)?);
+    plots.extend(timeline::timeline(record)?);
+    for subject in percentile::SUBJECTS {
+        plots.extend(percentile::percentiles(&record.arms, subject)?);
+    }
+    plots.extend(bars::memory(record)?);
+    Ok(plots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn a_full_record_gives_every_chart_once() {
+        let plots = plots(&fixture::record()).unwrap();
+        let names: Vec<&str> = plots.iter().map(|plot| plot.name.as_str()).collect();
+        let expected = [
+            "cpu-per-event",
+            "timeline",
+            "rtt",
+            "response",
+            "lateness",
+            "schedule-lag",
+            "memory",
+        ];
+        assert_eq!(names, expected);
+        for plot in &plots {
+            assert!(plot.svg.starts_with("<svg "), "{}", plot.name);
+            assert!(plot.svg.trim_end().ends_with("</svg>"), "{}", plot.name);
+            assert!(!plot.svg.contains("NaN"), "{}", plot.name);
+            assert!(plot.alternative.len() > 20, "{}", plot.name);
+        }
+    }
+
+    #[test]
+    fn charts_without_data_are_left_out() {
+        let mut record = fixture::record();
+        record.samples.clear();
+        for arm in &mut record.arms {
+            arm.histograms.clear();
+            arm.cpu_ns_per_event = None;
+            arm.memory_bytes_per_connection = crate::record::MemoryPerConnection::default();
+        }
+        assert!(plots(&record).unwrap().is_empty());
+    }
+}
