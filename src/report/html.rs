@@ -1,0 +1,397 @@
+//! `report.html`: the whole record on one page that needs nothing but itself.
+//!
+//! Does not fetch anything: no script, no font, no image from elsewhere, and a policy in the page
+//! that forbids it. Everything from the record is escaped. Light and dark follow the reader's
+//! system; it prints on paper.
+
+use super::answer;
+use super::format::{self, ABSENT, superscript};
+use super::plot::{Plot, PlotError, plots};
+use super::rows::{CostTable, Row};
+use super::text::settings;
+use crate::record::{Comparison, Environment, Record, Rung};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use std::collections::BTreeMap;
+
+const STYLE: &str = include_str!("style.css");
+
+/// The page.
+///
+/// # Errors
+/// [`PlotError`] when a stored histogram does not open.
+pub fn html(record: &Record) -> Result<String, PlotError> {
+    Ok(page(record, &plots(record)?))
+}
+
+/// The page around charts already drawn.
+pub(super) fn page(record: &Record, plots: &[Plot]) -> String {
+    let title = record
+        .label
+        .as_deref()
+        .unwrap_or("heartbeat and keepalive compared");
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta http-equiv="Content-Security-Policy"
+                    content="default-src 'none'; style-src 'unsafe-inline'";
+                title { "ringbeat: " (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                header {
+                    h1 { "ringbeat: " (title) }
+                    p.quiet { (record.started_at) ", took " (format::millis(record.duration_ms)) }
+                    @for sentence in answer::headline(record) { p.answer { (sentence) } }
+                    p.verdict.bad[!record.valid] { (answer::verdict(record)) }
+                }
+                main { (body(record, plots)) }
+                footer { p.quiet { "Rendered from record.json beside this page; "
+                    "ringbeat report renders it again." } }
+            }
+        }
+    }
+    .into_string()
+}
+
+fn body(record: &Record, plots: &[Plot]) -> Markup {
+    let elsewhere = ["cpu-per-event", "memory"];
+    let rest: Vec<_> = plots
+        .iter()
+        .filter(|p| !elsewhere.contains(&p.name.as_str()))
+        .collect();
+    html! {
+        (warnings(record))
+        section {
+            h2 { "What each mechanism costs" }
+            (figure(plots, "cpu-per-event"))
+            (cost_table(&CostTable::new(&record.arms, &record.comparisons)))
+            (winners(&record.comparisons))
+        }
+        @if let Some(rung) = &record.drop_free_rung { (drop_free(rung)) }
+        (killed(record))
+        @if !rest.is_empty() {
+            section {
+                h2 { "Over time, and percentile by percentile" }
+                @for plot in rest { (drawing(plot)) }
+            }
+        }
+        section {
+            h2 { "Where a connection's memory goes" }
+            (figure(plots, "memory"))
+            p { "Kernel figures count both ends of a connection, since both live on this machine. "
+                "The unexplained rest is what the machine's free memory shrank by beyond the "
+                "other rows." }
+        }
+        (rounds(record))
+        (method(record))
+        (environment(&record.environment))
+    }
+}
+
+fn warnings(record: &Record) -> Markup {
+    html! {
+        @if !record.warnings.is_empty() {
+            section.warnings {
+                h2 { "Before you quote a number" }
+                ul {
+                    @for warning in &record.warnings {
+                        li.bad[warning.invalidates] {
+                            code { (warning.code) } " "
+                            @if warning.invalidates { strong { "Makes the run invalid. " } }
+                            (warning.message) ". " em { (warning.advice) "." }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn cost_table(table: &CostTable) -> Markup {
+    html! {
+        div.scroll {
+            table {
+                thead { tr {
+                    th scope="col" { "figure" }
+                    @for arm in &table.arms { th scope="col" { (arm) } }
+                    th.left scope="col" { "winner" }
+                } }
+                @for group in &table.groups {
+                    tbody {
+                        tr.group {
+                            th colspan=(table.arms.len() + 2) scope="rowgroup" { (group.title) }
+                        }
+                        @for row in &group.rows { (table_row(row)) }
+                    }
+                }
+            }
+        }
+        (footnotes(table))
+    }
+}
+
+fn table_row(row: &Row) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (row.label) }
+            @for cell in &row.cells {
+                td {
+                    (cell.text)
+                    @if let Some(note) = cell.note { sup { (note) } }
+                }
+            }
+            td.winner { (row.winner) }
+        }
+    }
+}
+
+fn footnotes(table: &CostTable) -> Markup {
+    html! {
+        @if !table.notes.is_empty() {
+            ul.notes {
+                @for (place, note) in table.notes.iter().enumerate() {
+                    li { (superscript(place + 1)) " " (ABSENT) " because " (note) }
+                }
+            }
+        }
+    }
+}
+
+fn winners(comparisons: &[Comparison]) -> Markup {
+    let said = || {
+        comparisons
+            .iter()
+            .filter(|comparison| !comparison.sentence.is_empty())
+    };
+    html! {
+        @if said().next().is_some() {
+            ul { @for comparison in said() { li { (comparison.sentence) } } }
+        }
+    }
+}
+
+fn drop_free(rung: &Rung) -> Markup {
+    html! {
+        section {
+            h2 { "The same where nothing is dropped: " (format::count(rung.connections))
+                " connections" }
+            p { "Why here: " (rung.reason) "." }
+            (cost_table(&CostTable::cost_only(&rung.arms, &rung.comparisons)))
+            (winners(&rung.comparisons))
+        }
+    }
+}
+
+fn killed(record: &Record) -> Markup {
+    let harmed: Vec<_> = record
+        .arms
+        .iter()
+        .filter_map(|arm| Some((arm, answer::harm(arm)?)))
+        .collect();
+    html! {
+        @if !harmed.is_empty() {
+            section {
+                h2 { "Why healthy connections were closed, or probes lost" }
+                @for (arm, sentence) in &harmed {
+                    p { (sentence) }
+                    @if let Some(burst) = &arm.burst {
+                        div.scroll { table {
+                            tbody {
+                                (fact("busiest 10 ms, probes",
+                                    &format::count(burst.probes_per_10ms_max)))
+                                (fact("99th percentile of 10 ms slices, probes",
+                                    &format::count(burst.probes_per_10ms_p99)))
+                                (fact("predicted per burst and CPU, packets",
+                                    &format::count(burst.predicted_packets_per_burst)))
+                                (fact("net.core.netdev_max_backlog, packets",
+                                    &format::count(burst.backlog_limit)))
+                            }
+                        } }
+                    }
+                }
+                p { "Connections opened together fall due together: far ahead, the kernel's timer "
+                    "wheel rounds deadlines to coarse slots and fires a whole slot in one tick. "
+                    "What the per-CPU backlog cannot take is dropped on this machine, and a sender "
+                    "on loopback counts the lost probe against the peer. Larger backlogs or idle "
+                    "times spread per connection prevent it. Over a real link the queue, and so "
+                    "the result, differs." }
+            }
+        }
+    }
+}
+
+fn fact(key: &str, value: &str) -> Markup {
+    html! { tr { th scope="row" { (key) } td { (value) } } }
+}
+
+fn figure(plots: &[Plot], name: &str) -> Markup {
+    html! { @if let Some(plot) = plots.iter().find(|plot| plot.name == name) { (drawing(plot)) } }
+}
+
+fn drawing(plot: &Plot) -> Markup {
+    // Inside HTML an SVG needs no name space, and the page stays free of addresses.
+    let inline = plot
+        .svg
+        .replacen(" xmlns=\"http://www.w3.org/2000/svg\"", "", 1);
+    html! {
+        figure {
+            div.scroll { (PreEscaped(inline)) }
+            figcaption { (plot.alternative) }
+        }
+    }
+}
+
+fn rounds(record: &Record) -> Markup {
+    html! {
+        section {
+            h2 { "Round by round" }
+            div.scroll { table {
+                thead { tr {
+                    @for title in ["arm", "round", "ran as", "window", "ramp", "established",
+                        "held", "events", "CPU busy, gross", "packets", "backlog drops", "lost"] {
+                        th scope="col" { (title) }
+                    }
+                } }
+                tbody {
+                    @for arm in &record.arms {
+                        @for round in &arm.rounds_detail {
+                            tr {
+                                th scope="row" { (arm.name) }
+                                td { (round.round + 1) }
+                                td { "no. " (round.position + 1) }
+                                td { (format::millis(round.window_ns / 1_000_000)) }
+                                td { (format::millis(round.ramp_ms)) }
+                                td { (format::count(round.connections_established)) }
+                                td { (format::count(round.connections_held_at_end)) }
+                                td { (format::count(round.events)) }
+                                td { (format::span(round.cpu_ns.busy)) }
+                                td { (format::count(round.packets)) }
+                                td { (format::count(round.drops.softnet_backlog)) }
+                                td { (format::count(round.connections_lost.values().sum())) }
+                            }
+                        }
+                    }
+                }
+            } }
+        }
+    }
+}
+
+fn method(record: &Record) -> Markup {
+    html! {
+        details {
+            summary { "Method and settings" }
+            p {
+                "CPU per event is the whole machine's busy time in the steady window, less "
+                "the same for the control arm with the same connections, divided by events. "
+                "Arms take turns in rounds, on fresh sockets each. Square brackets hold the "
+                "95 % interval over rounds; “not resolved” means it does not rise above the "
+                "noise. RTT runs from sending to the ack; response time from when the "
+                "heartbeat was due, so a stalled sender cannot hide delay. Lateness is fired "
+                "minus deadline."
+            }
+            p { "Command: " code { (record.command) } }
+            div.scroll { table { tbody {
+                @for (key, value) in settings(&record.config) { (fact(key, &value)) }
+            } } }
+        }
+    }
+}
+
+fn environment(environment: &Environment) -> Markup {
+    let e = environment;
+    let commit = e.ringbeat_commit.as_deref().unwrap_or("unknown commit");
+    let hz = e
+        .kernel_hz
+        .map_or_else(|| "HZ not readable".to_owned(), |hz| format!("HZ {hz}"));
+    let yes = |flag: bool| if flag { "yes" } else { "no" };
+    let memory = format!(
+        "{}, {} free at the start",
+        format::bytes(e.memory_bytes),
+        format::bytes(e.memory_free_bytes)
+    );
+    let rows = [
+        ("ringbeat", format!("{} ({commit})", e.ringbeat_version)),
+        ("kernel", format!("{} {}, {hz}", e.kernel, e.architecture)),
+        ("CPU", format!("{} × {}", e.cpu_count, e.cpu_model)),
+        ("memory", memory),
+        ("virtualised", yes(e.virtualised).to_owned()),
+        ("clock source", e.clocksource.clone()),
+        (
+            "open files, soft / hard limit",
+            format!("{} / {}", e.nofile_soft, e.nofile_hard),
+        ),
+        ("run as root", yes(e.root).to_owned()),
+    ];
+    html! {
+        details {
+            summary { "The machine" }
+            div.scroll { table { tbody {
+                @for (key, value) in &rows { (fact(key, value)) }
+            } } }
+            (pairs("Sysctls", &e.sysctls))
+            (pairs("CPU mitigations", &e.mitigations))
+            (pairs("Ring features", &e.ring_features))
+        }
+    }
+}
+
+fn pairs(title: &str, pairs: &BTreeMap<String, String>) -> Markup {
+    html! {
+        @if !pairs.is_empty() {
+            h3 { (title) }
+            div.scroll { table { tbody {
+                @for (key, value) in pairs { (fact(key, value)) }
+            } } }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+
+    #[test]
+    fn the_page_fetches_nothing_and_holds_everything() {
+        let record = fixture::record();
+        let page = html(&record).unwrap();
+        for forbidden in [
+            "http://", "https://", "src=", "href=", "<script", "@import", "url(",
+        ] {
+            assert!(!page.contains(forbidden), "{forbidden}");
+        }
+        for arm in &record.arms {
+            assert!(page.contains(&arm.name), "{}", arm.name);
+        }
+        assert_eq!(page.matches("<svg ").count(), 7);
+        assert_eq!(page.matches("aria-label=").count(), 7);
+        assert!(page.contains("nothing comes back, so there is no round trip"));
+        assert!(page.contains("keepalive closed healthy connections: 84,012"));
+    }
+
+    #[test]
+    fn warnings_stand_before_the_table_and_text_is_escaped() {
+        let page = html(&fixture::record()).unwrap();
+        assert!(page.find("backlog-drops").unwrap() < page.find("<table").unwrap());
+        assert!(page.contains("fixture &lt;not measured&gt;"));
+        assert!(!page.contains("<not measured>"));
+    }
+
+    #[test]
+    fn tags_are_balanced() {
+        let page = html(&fixture::record()).unwrap();
+        for tag in [
+            "table", "tr", "td", "th", "section", "figure", "svg", "text", "details", "ul",
+        ] {
+            let opened = page.matches(&format!("<{tag} ")).count()
+                + page.matches(&format!("<{tag}>")).count();
+            let closed = page.matches(&format!("</{tag}>")).count();
+            assert_eq!(opened, closed, "{tag}");
+        }
+    }
+}
