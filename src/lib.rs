@@ -9,5 +9,6 @@ pub mod os;
 pub mod record;
 pub mod ring;
 pub mod socket;
+pub mod report;
 pub mod units;
 pub mod wheel;

@@ -1,0 +1,325 @@
+//! The result folder: reserved before a run, written whole or not at all, never over another.
+//!
+//! Does not render: every text comes from the exporters. The one file of this module tree that
+//! touches the disk. A hidden folder beside the target takes the files; when all are on the disk it
+//! gets its final name in one step.
+
+use super::{hgrm, hlog, html, plots, samples_csv};
+use crate::record::{ArmRecord, Record, SCHEMA_VERSION};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+const RECORD: &str = "record.json";
+/// Names tried before giving up: `out`, `out.2`, … `out.9999`.
+const SUFFIXES: u32 = 9_999;
+
+/// Why a result could not be kept, or read back.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// The file system refused.
+    #[error("could not {what} {}: {source}; {}", path.display(), remedy(source))]
+    Io {
+        /// What was tried: `write`, `create`, ….
+        what: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The path given has no name a folder could bear.
+    #[error("`{}` names no folder; give --out a path that ends in a name", .0.display())]
+    NoName(PathBuf),
+    /// All names are taken.
+    #[error("{} and its numbered successors all exist; choose another --out", .0.display())]
+    Taken(PathBuf),
+    /// The record's text is not a record.
+    #[error("{} is no ringbeat record: {reason}; give the folder a run has left", path.display())]
+    NotARecord {
+        /// The file.
+        path: PathBuf,
+        /// What was wrong with it.
+        reason: String,
+    },
+    /// The record has a shape this program does not know.
+    #[error(
+        "{} has schema version {found}, this program reads {SCHEMA_VERSION}; \
+         use the version of ringbeat that wrote it, or a newer one", path.display()
+    )]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// The version it states.
+        found: u64,
+    },
+    /// An exporter refused, which means the record holds what no run writes.
+    #[error("could not render {what}: {reason}; the record itself is damaged")]
+    Render {
+        /// Which file.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a person can do about `error`.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free space there, or give --out a place on another disk"
+        }
+        io::ErrorKind::PermissionDenied => "give --out a folder this user may write to",
+        io::ErrorKind::ReadOnlyFilesystem => "give --out a place that is not read-only",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "a part of that path is a file; give --out another path"
+        }
+        io::ErrorKind::NotFound => "check that the path is spelled right",
+        _ => "try another place with --out",
+    }
+}
+
+/// Adds what was tried on which path.
+fn during<T>(what: &'static str, path: &Path, result: io::Result<T>) -> Result<T, FolderError> {
+    result.map_err(|source| FolderError::Io {
+        what,
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// A place kept for a result. Dropped before [`write`](Self::write) succeeds, it leaves nothing
+/// behind.
+#[derive(Debug)]
+pub struct ResultFolder {
+    parent: PathBuf,
+    name: OsString,
+    temporary: PathBuf,
+    finished: bool,
+}
+
+impl ResultFolder {
+    /// Makes a hidden folder beside `out` at once, so that a place nobody may write to is known
+    /// before the run and not after it. Missing parents are created.
+    ///
+    /// # Errors
+    /// [`FolderError::NoName`] when `out` ends in no name; [`FolderError::Io`] when the place is
+    /// not writable.
+    pub fn reserve(out: &Path) -> Result<Self, FolderError> {
+        let name = out
+            .file_name()
+            .ok_or_else(|| FolderError::NoName(out.to_owned()))?;
+        let parent = match out.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        during("create", parent, fs::create_dir_all(parent))?;
+        for attempt in 1..=SUFFIXES {
+            let mut hidden = OsString::from(".");
+            hidden.push(name);
+            hidden.push(format!(".unfinished.{attempt}"));
+            let temporary = parent.join(hidden);
+            match fs::create_dir(&temporary) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                result => {
+                    during("create", &temporary, result)?;
+                    return Ok(Self {
+                        parent: parent.to_owned(),
+                        name: name.to_owned(),
+                        temporary,
+                        finished: false,
+                    });
+                }
+            }
+        }
+        Err(FolderError::Taken(out.to_owned()))
+    }
+
+    /// Writes everything, waits until it is on the disk, and gives the folder its name: the one
+    /// asked for, or with `.2`, `.3`, … when that is taken. Returns the path.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`] when the disk refuses, [`FolderError::Render`] when the record holds a
+    /// damaged histogram, [`FolderError::Taken`] when thousands of names are taken. Nothing is left
+    /// behind then.
+    pub fn write(mut self, record: &Record) -> Result<PathBuf, FolderError> {
+        let json = serde_json::to_vec_pretty(record).map_err(|error| FolderError::Render {
+            what: RECORD.to_owned(),
+            reason: error.to_string(),
+        })?;
+        put(&self.temporary.join(RECORD), &json)?;
+        for (name, text) in rendered(record)? {
+            put(&self.temporary.join(name), text.as_bytes())?;
+        }
+        sync_folder(&self.temporary)?;
+        let path = self.publish()?;
+        self.finished = true;
+        sync_folder(&self.parent)?;
+        Ok(path)
+    }
+
+    /// Renames the temporary folder to the first free name.
+    fn publish(&self) -> Result<PathBuf, FolderError> {
+        for number in 1..=SUFFIXES {
+            let mut name = self.name.clone();
+            if number > 1 {
+                name.push(format!(".{number}"));
+            }
+            let path = self.parent.join(name);
+            match rename_to_free(&self.temporary, &path) {
+                Ok(()) => return Ok(path),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return during("name", &path, Err(error)),
+            }
+        }
+        Err(FolderError::Taken(self.parent.join(&self.name)))
+    }
+}
+
+impl Drop for ResultFolder {
+    fn drop(&mut self) {
+        if !self.finished {
+            // Nobody is left to tell; a hidden folder that stays is harmless.
+            fs::remove_dir_all(&self.temporary).unwrap_or_default();
+        }
+    }
+}
+
+/// Renames a folder without ever replacing anything.
+fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        Ok(()) => Ok(()),
+        Err(Errno::EINVAL | Errno::ENOSYS) => {
+            // Some file systems lack the flag. Making the folder claims the name, and a rename
+            // replaces an empty folder but never one that holds anything.
+            fs::create_dir(to)?;
+            fs::rename(from, to)
+        }
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Writes one file and waits until it is on the disk.
+fn put(path: &Path, bytes: &[u8]) -> Result<(), FolderError> {
+    let mut file = during("create", path, File::create(path))?;
+    during("write", path, file.write_all(bytes))?;
+    during("write", path, file.sync_all())
+}
+
+fn sync_folder(path: &Path) -> Result<(), FolderError> {
+    let folder = during("open", path, File::open(path))?;
+    match folder.sync_all() {
+        // Some file systems have no such call for folders; their files are synced already.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        result => during("write", path, result),
+    }
+}
+
+/// Every file but the record itself: name and text.
+fn rendered(record: &Record) -> Result<Vec<(String, String)>, FolderError> {
+    let mut files = vec![("samples.csv".to_owned(), samples_csv(&record.samples))];
+    for arm in &record.arms {
+        files.extend(histograms(arm, &safe(&arm.name))?);
+    }
+    if let Some(rung) = &record.drop_free_rung {
+        for arm in &rung.arms {
+            files.extend(histograms(
+                arm,
+                &format!("{}@{}", safe(&arm.name), rung.connections),
+            )?);
+        }
+    }
+    let plots = plots(record).map_err(|error| damaged("charts", &error))?;
+    files.push(("report.html".to_owned(), html::page(record, &plots)));
+    files.extend(
+        plots
+            .into_iter()
+            .map(|plot| (format!("{}.svg", plot.name), plot.svg)),
+    );
+    Ok(files)
+}
+
+fn histograms(arm: &ArmRecord, stem: &str) -> Result<Vec<(String, String)>, FolderError> {
+    let mut files = Vec::new();
+    for (name, stored) in &arm.histograms {
+        let file = format!("{stem}.{}.hgrm", safe(name));
+        let histogram = stored.histogram().map_err(|error| damaged(&file, &error))?;
+        let text = hgrm(&histogram, &format!("{} {name}", arm.name));
+        files.push((file, text));
+        let file = format!("{stem}.{}.hlog", safe(name));
+        let log = hlog(arm, name).map_err(|error| damaged(&file, &error))?;
+        files.extend(log.map(|log| (file, log)));
+    }
+    Ok(files)
+}
+
+fn damaged(what: &str, error: &dyn std::fmt::Display) -> FolderError {
+    FolderError::Render {
+        what: what.to_owned(),
+        reason: error.to_string(),
+    }
+}
+
+/// A name from a record as part of a file name: no separators, nothing hidden.
+fn safe(name: &str) -> String {
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_#".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    name.chars().map(plain).collect()
+}
+
+/// Reads the record a run has left in `dir`.
+///
+/// # Errors
+/// [`FolderError::Io`] when there is none to read, [`FolderError::Schema`] when it has another
+/// shape, [`FolderError::NotARecord`] for anything else.
+pub fn load(dir: &Path) -> Result<Record, FolderError> {
+    let path = dir.join(RECORD);
+    let bytes = during("read", &path, fs::read(&path))?;
+    let foreign = |reason: String| FolderError::NotARecord {
+        path: path.clone(),
+        reason,
+    };
+    let value: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|error| foreign(error.to_string()))?;
+    let found = value
+        .get("schema_version")
+        .and_then(serde_json::Value::as_u64)
+        .ok_or_else(|| foreign("it states no schema_version".to_owned()))?;
+    if found != u64::from(SCHEMA_VERSION) {
+        return Err(FolderError::Schema {
+            path: path.clone(),
+            found,
+        });
+    }
+    serde_json::from_value(value).map_err(|error| foreign(error.to_string()))
+}
+
+/// Renders `record` into `dir` again, file by file, each replaced in one step; `record.json` stays
+/// untouched.
+///
+/// # Errors
+/// As [`ResultFolder::write`].
+pub fn rewrite_rendered(dir: &Path, record: &Record) -> Result<(), FolderError> {
+    for (name, text) in rendered(record)? {
+        let fresh = dir.join(format!(".{name}.unfinished"));
+        let path = dir.join(&name);
+        let written = put(&fresh, text.as_bytes())
+            .and_then(|()| during("replace", &path, fs::rename(&fresh, &path)));
+        if written.is_err() {
+            fs::remove_file(&fresh).unwrap_or_default();
+            return written;
+        }
+    }
+    sync_folder(dir)
+}
+
+#[cfg(test)]
+#[path = "folder_tests.rs"]
+mod tests;

@@ -1,0 +1,166 @@
+//! Tests of the result folder. Does not test what the files say; each exporter does that.
+
+use super::*;
+use crate::report::fixture;
+
+fn names(dir: &Path) -> Vec<String> {
+    let entry = |e: io::Result<fs::DirEntry>| e.unwrap().file_name().into_string().unwrap();
+    let mut names: Vec<String> = fs::read_dir(dir).unwrap().map(entry).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_result_is_whole_and_a_second_one_gets_the_next_name() {
+    let home = tempfile::tempdir().unwrap();
+    let out = home.path().join("missing/parent/run");
+    let record = fixture::record();
+    let first = ResultFolder::reserve(&out).unwrap().write(&record).unwrap();
+    let second = ResultFolder::reserve(&out).unwrap().write(&record).unwrap();
+    assert_eq!(first, out);
+    assert_eq!(second, home.path().join("missing/parent/run.2"));
+    assert_eq!(names(first.parent().unwrap()), ["run", "run.2"]);
+    let files = names(&first);
+    for must in [
+        "record.json",
+        "report.html",
+        "samples.csv",
+        "rtt.svg",
+        "timeline.svg",
+        "heartbeat.rtt.hgrm",
+        "heartbeat.rtt.hlog",
+        "keepalive.connect.hgrm",
+        "heartbeat@2000.rtt.hgrm",
+    ] {
+        assert!(files.contains(&must.to_owned()), "{must} in {files:?}");
+    }
+    assert_eq!(files, names(&second));
+}
+
+#[test]
+fn what_is_written_loads_and_renders_again() {
+    let home = tempfile::tempdir().unwrap();
+    let record = fixture::record();
+    let dir = ResultFolder::reserve(&home.path().join("run"))
+        .unwrap()
+        .write(&record)
+        .unwrap();
+    let read = load(&dir).unwrap();
+    let json = |record: &Record| serde_json::to_value(record).unwrap();
+    assert_eq!(json(&read), json(&record));
+    let page = fs::read_to_string(dir.join("report.html")).unwrap();
+    fs::write(dir.join("report.html"), "old").unwrap();
+    fs::remove_file(dir.join("rtt.svg")).unwrap();
+    let before = fs::read(dir.join(RECORD)).unwrap();
+    rewrite_rendered(&dir, &read).unwrap();
+    assert_eq!(fs::read_to_string(dir.join("report.html")).unwrap(), page);
+    assert!(dir.join("rtt.svg").exists());
+    assert_eq!(fs::read(dir.join(RECORD)).unwrap(), before);
+    assert!(!names(&dir).iter().any(|name| name.starts_with('.')));
+}
+
+#[test]
+fn an_interrupted_run_leaves_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = ResultFolder::reserve(&home.path().join("run")).unwrap();
+    assert_eq!(names(home.path()).len(), 1);
+    drop(folder);
+    assert!(names(home.path()).is_empty());
+}
+
+#[test]
+fn a_record_that_cannot_be_rendered_leaves_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let mut record = fixture::record();
+    let stored = record.arms[2].histograms.get_mut("rtt").unwrap();
+    stored.v2_deflate_base64 = "garbage".to_owned();
+    let failed = ResultFolder::reserve(&home.path().join("run"))
+        .unwrap()
+        .write(&record);
+    let text = failed.unwrap_err().to_string();
+    assert!(
+        text.contains("heartbeat.rtt.hgrm") && text.contains("damaged"),
+        "{text}"
+    );
+    assert!(names(home.path()).is_empty());
+}
+
+#[test]
+fn a_place_that_cannot_hold_a_result_is_known_at_once() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("file");
+    fs::write(&file, "").unwrap();
+    let text = ResultFolder::reserve(&file.join("run"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains("is a file; give --out another path"),
+        "{text}"
+    );
+    assert!(matches!(
+        ResultFolder::reserve(Path::new("/")),
+        Err(FolderError::NoName(_))
+    ));
+    // /proc refuses new folders to root too.
+    let text = ResultFolder::reserve(Path::new("/proc/ringbeat/run"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.starts_with("could not create /proc/ringbeat: "),
+        "{text}"
+    );
+}
+
+#[test]
+fn without_the_kernels_flag_the_name_is_claimed_first() {
+    let home = tempfile::tempdir().unwrap();
+    let (from, to) = (home.path().join("from"), home.path().join("to"));
+    fs::create_dir(&from).unwrap();
+    fs::create_dir(&to).unwrap();
+    let taken = rename_to_free(&from, &to).unwrap_err();
+    assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
+}
+
+#[test]
+fn foreign_records_are_refused_in_words() {
+    let home = tempfile::tempdir().unwrap();
+    let put = |text: &str| fs::write(home.path().join(RECORD), text).unwrap();
+    let said = || load(home.path()).unwrap_err().to_string();
+    assert!(said().contains("could not read"));
+    put("{");
+    assert!(said().contains("is no ringbeat record"));
+    put("{}");
+    assert!(said().contains("states no schema_version"));
+    put(r#"{"schema_version": 99}"#);
+    assert!(said().contains("has schema version 99, this program reads 1"));
+    put(r#"{"schema_version": 1}"#);
+    assert!(said().contains("missing field"));
+}
+
+#[test]
+fn names_from_a_record_cannot_leave_the_folder() {
+    assert_eq!(safe("../../etc/passwd"), "______etc_passwd");
+    assert_eq!(safe("heartbeat#2"), "heartbeat#2");
+}
+
+#[test]
+#[ignore = "writes a sample to look at into $RINGBEAT_SAMPLE_OUT"]
+fn sample_for_the_eye() {
+    let out = std::env::var_os("RINGBEAT_SAMPLE_OUT").unwrap();
+    let record = fixture::record();
+    let dir = ResultFolder::reserve(Path::new(&out))
+        .unwrap()
+        .write(&record)
+        .unwrap();
+    for width in [None, Some(140), Some(100), Some(60)] {
+        let text = crate::report::table(&record, width);
+        let name = format!("table-{}.txt", width.unwrap_or(0));
+        fs::write(dir.join(name), text).unwrap();
+    }
+    fs::write(dir.join("table.md"), crate::report::markdown_table(&record)).unwrap();
+    fs::write(
+        dir.join("config.txt"),
+        crate::report::effective_config(&record.config),
+    )
+    .unwrap();
+}

@@ -1,0 +1,41 @@
+//! Renders a [`Record`](crate::record::Record): for a person at a terminal, for a browser, for
+//! other tools.
+//!
+//! Does not measure, compute statistics, read a clock or talk to the network; it only says what the
+//! record holds. Files are touched in [`folder`](ResultFolder) alone. Nanoseconds come in; text
+//! shows a fitting unit.
+//!
+//! | exporter | writes | for |
+//! |---|---|---|
+//! | [`table`] | the answer, one table, winners, warnings, verdict | the terminal, after a run |
+//! | [`effective_config`] | every setting, defaults included | the terminal, before a run |
+//! | [`markdown_table`] | the same table in Markdown | a README |
+//! | [`html()`] | one self-contained page | a browser, a printer |
+//! | [`plots`] | SVG charts, one idea each | the page, a paper |
+//! | [`hgrm()`] | percentile distribution | HdrHistogram's plotter, gnuplot |
+//! | [`hlog()`] | interval log, one line per round | `HistogramLogProcessor` and its kin |
+//! | [`samples_csv`] | one row a second | a spreadsheet |
+//! | [`ResultFolder`] | all of the above beside `record.json`, whole or not at all | keeping |
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod csv;
+#[cfg(test)]
+mod fixture;
+mod folder;
+mod format;
+mod hgrm;
+mod hlog;
+mod html;
+mod plot;
+mod rows;
+mod text;
+
+pub use csv::samples_csv;
+pub use folder::{FolderError, ResultFolder, load, rewrite_rendered};
+pub use hgrm::hgrm;
+pub use hlog::{HlogError, hlog};
+pub use html::html;
+pub use plot::{Plot, PlotError, plots};
+pub use text::{effective_config, markdown_table, table};
