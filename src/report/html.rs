@@ -225,7 +225,7 @@ fn killed(record: &Record) -> Markup {
 }
 
 fn fact(key: &str, value: &str) -> Markup {
-    html! { tr { th scope="row" { (key) } td { (value) } } }
+    html! { tr { th scope="row" { (key) } td.fact { (value) } } }
 }
 
 fn figure(plots: &[Plot], name: &str) -> Markup {
@@ -251,7 +251,7 @@ fn rounds(record: &Record) -> Markup {
             h2 { "Round by round" }
             div.scroll { table {
                 thead { tr {
-                    @for title in ["arm", "round", "ran as", "window", "ramp", "established",
+                    @for title in ["arm", "round", "place in order", "window", "ramp", "established",
                         "held", "events", "CPU busy, gross", "packets", "backlog drops", "lost"] {
                         th scope="col" { (title) }
                     }
@@ -262,7 +262,7 @@ fn rounds(record: &Record) -> Markup {
                             tr {
                                 th scope="row" { (arm.name) }
                                 td { (round.round + 1) }
-                                td { "no. " (round.position + 1) }
+                                td { (round.position + 1) }
                                 td { (format::millis(round.window_ns / 1_000_000)) }
                                 td { (format::millis(round.ramp_ms)) }
                                 td { (format::count(round.connections_established)) }
