@@ -271,6 +271,19 @@ fn the_farthest_and_the_oldest_deadline_are_what_they_say() {
 }
 
 #[test]
+fn the_oldest_deadline_does_not_become_the_farthest_while_it_waits() {
+    let mut wheel = Wheel::new(Tick(0));
+    wheel.arm(0, Tick(0));
+    wheel.arm(1, Tick(0));
+    let mut expired = Vec::new();
+    assert!(wheel.turn_to(Tick(0), 1, &mut expired).pending);
+    wheel.arm(2, Tick(1 << 31)); // 2^31 behind, due at the next tick
+    wheel.turn_to(Tick(1), usize::MAX, &mut expired);
+    assert_eq!((expired.len(), expired[2]), (3, 2));
+    wheel.check_invariants();
+}
+
+#[test]
 fn a_refresh_hides_the_old_deadline_up_to_the_turn_itself() {
     let mut pair = Pair::new(LAP);
     pair.arm(0, LAP + 100);
