@@ -426,7 +426,7 @@ mod tests {
         detector.watch(0, Nanos::from_secs(5));
         let mut verdicts = Vec::new();
         detector.turn_to(Nanos(13_999_999_999), usize::MAX, &mut verdicts, |_, _| ());
-        assert_eq!(verdicts, []);
+        assert!(verdicts.is_empty());
         let end = Nanos::from_secs(14) + TICK;
         detector.turn_to(end, usize::MAX, &mut verdicts, |_, _| ());
         assert_eq!(verdicts, [0]);

@@ -1,3 +1,5 @@
 //! The binary.
 
-fn main() {}
+fn main() {
+    let _ = ringbeat::half::run(&mut std::io::stdin().lock(), &mut std::io::stdout().lock());
+}

@@ -16,7 +16,7 @@ pub use arm::{
     ArmRecord, Burst, Comparison, ComparisonEntry, CpuNanos, Drops, Estimate, MemoryPerConnection,
     RoundRecord, Rung,
 };
-pub use histogram::{HistogramError, HistogramRecord, decode, encode, new_histogram};
+pub use histogram::{HistogramError, HistogramRecord, decode, encode, merge, new_histogram};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

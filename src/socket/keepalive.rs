@@ -6,6 +6,7 @@
 //! of it, timer included.
 
 use super::{SocketError, refused, verify};
+use serde::{Deserialize, Serialize};
 use socket2::{SockRef, TcpKeepalive};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ pub const HIGHEST_COUNT: u32 = 127;
 
 /// When the kernel probes a silent connection, and when it gives it up: after `idle_s` +
 /// `interval_s` × `count`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keepalive {
     /// `TCP_KEEPIDLE`: silence before the first probe.
     pub idle_s: u32,

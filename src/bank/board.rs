@@ -1,0 +1,212 @@
+//! The board between a process's main thread and its core threads: the phase goes one way, snapshots the other.
+//!
+//! Does not measure. A core thread looks at one atomic per tick and takes a lock only when it publishes: a few
+//! times a second and at each change of phase.
+
+use crate::shard::Counters;
+use crate::units::Nanos;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// What a process's core threads are doing. Phases only ever advance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[repr(u8)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Rings exist, nothing is opened or accepted.
+    Hold = 0,
+    /// Connections are opened and accepted, heartbeats flow, nothing is recorded.
+    Open = 1,
+    /// As `Open`, and histograms record.
+    Window = 2,
+    /// The window is over; heartbeats still flow.
+    Closed = 3,
+    /// No heartbeat is begun and nobody judged; what is in flight arrives.
+    Quiet = 4,
+    /// Every connection is ended.
+    Ending = 5,
+    /// The threads return.
+    Exit = 6,
+}
+
+impl Phase {
+    const ALL: [Self; 7] = [
+        Self::Hold,
+        Self::Open,
+        Self::Window,
+        Self::Closed,
+        Self::Quiet,
+        Self::Ending,
+        Self::Exit,
+    ];
+
+    fn from_number(number: u8) -> Self {
+        Self::ALL
+            .get(usize::from(number))
+            .copied()
+            .unwrap_or(Self::Exit)
+    }
+}
+
+/// What one core thread, or all of them together, have to show.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// When it was taken, monotonic.
+    pub at: Nanos,
+    /// Since the start.
+    pub totals: Counters,
+    /// In the window, once it has been closed; while it is open, so far.
+    pub window: Option<Counters>,
+    /// Histograms of the window by name, stored form; set when the window closes.
+    pub histograms: BTreeMap<String, String>,
+    /// Bytes of the user-space tables, as the parts themselves count them.
+    pub table_bytes: u64,
+}
+
+impl Snapshot {
+    /// Adds another thread's snapshot. Histograms merge by adding counts.
+    ///
+    /// # Errors
+    /// [`crate::record::HistogramError`] if a stored histogram does not open.
+    pub fn add(&mut self, other: &Self) -> Result<(), crate::record::HistogramError> {
+        self.at = self.at.max(other.at);
+        self.totals.add(&other.totals);
+        self.table_bytes += other.table_bytes;
+        if let Some(window) = &other.window {
+            self.window.get_or_insert_default().add(window);
+        }
+        for (name, text) in &other.histograms {
+            let merged = match self.histograms.get(name) {
+                None => text.clone(),
+                Some(mine) => crate::record::merge(mine, text)?,
+            };
+            self.histograms.insert(name.clone(), merged);
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Seat {
+    ready: AtomicBool,
+    acknowledged: AtomicU8,
+    snapshot: Mutex<Snapshot>,
+    failure: Mutex<Option<String>>,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Board {
+    phase: AtomicU8,
+    seats: Vec<Seat>,
+}
+
+impl Board {
+    /// A board for `seats` core threads, all in [`Phase::Hold`].
+    #[must_use]
+    pub fn new(seats: usize) -> Self {
+        Self {
+            phase: AtomicU8::new(0),
+            seats: (0..seats).map(|_| Seat::default()).collect(),
+        }
+    }
+
+    /// The phase the main thread wants.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        Phase::from_number(self.phase.load(Ordering::Acquire))
+    }
+
+    /// Asks the core threads to go to `phase`. Going back is ignored.
+    pub fn ask(&self, phase: Phase) {
+        self.phase.fetch_max(phase as u8, Ordering::Release);
+    }
+
+    /// A core thread says that its rings stand.
+    pub fn set_ready(&self, seat: usize) {
+        self.seats[seat].ready.store(true, Ordering::Release);
+    }
+
+    /// Whether every core thread has its rings.
+    #[must_use]
+    pub fn all_ready(&self) -> bool {
+        self.seats
+            .iter()
+            .all(|seat| seat.ready.load(Ordering::Acquire))
+    }
+
+    /// A core thread says that it has done what `phase` asks.
+    pub fn acknowledge(&self, seat: usize, phase: Phase) {
+        self.seats[seat]
+            .acknowledged
+            .store(phase as u8, Ordering::Release);
+    }
+
+    /// Whether every core thread is at least in `phase`.
+    #[must_use]
+    pub fn all_in(&self, phase: Phase) -> bool {
+        self.seats
+            .iter()
+            .all(|seat| seat.acknowledged.load(Ordering::Acquire) >= phase as u8)
+    }
+
+    /// A core thread shows what it has.
+    pub fn publish(&self, seat: usize, snapshot: Snapshot) {
+        *self.seats[seat]
+            .snapshot
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = snapshot;
+    }
+
+    /// A core thread cannot go on.
+    pub fn fail(&self, seat: usize, message: String) {
+        *self.seats[seat]
+            .failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(message);
+    }
+
+    /// The first failure, if any.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.seats.iter().find_map(|seat| {
+            seat.failure
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone()
+        })
+    }
+
+    /// All threads' snapshots together.
+    ///
+    /// # Errors
+    /// As [`Snapshot::add`].
+    pub fn snapshot(&self) -> Result<Snapshot, crate::record::HistogramError> {
+        let mut sum = Snapshot::default();
+        for seat in &self.seats {
+            sum.add(&seat.snapshot.lock().unwrap_or_else(PoisonError::into_inner))?;
+        }
+        Ok(sum)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_only_advance_and_wait_for_every_seat() {
+        let board = Board::new(2);
+        board.ask(Phase::Window);
+        board.ask(Phase::Open);
+        assert_eq!(board.phase(), Phase::Window);
+        board.acknowledge(0, Phase::Window);
+        assert!(!board.all_in(Phase::Window));
+        board.acknowledge(1, Phase::Window);
+        assert!(board.all_in(Phase::Window) && !board.all_in(Phase::Closed));
+        board.fail(1, "gone".to_owned());
+        assert_eq!(board.failure().as_deref(), Some("gone"));
+    }
+}

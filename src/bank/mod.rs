@@ -1,0 +1,324 @@
+//! A bank: what one pinned core thread drives. Its rings, their shards, one tick.
+//!
+//! Does not know where connections come from; a [`Director`] does (the server's accepts, the load generator's
+//! connects). The thread sleeps to the next tick, then walks its lanes once: submit, reap, let the shard
+//! answer, submit the answers; then the wheels are turned. Nobody waits inside the kernel, so an idle lane
+//! costs nothing and a busy one is batched by the tick. That one tick for many rings is what makes several
+//! rings per core affordable; the price is that a frame waits for the next tick.
+//!
+//! Ticks lie on multiples of the tick length of the monotonic clock plus an offset, so that two processes on one
+//! machine stand in a known relation: the server's offset is half a tick, the middle of what chance would give.
+
+mod board;
+mod lane;
+mod plan;
+
+pub use board::{Board, Phase, Snapshot};
+pub use lane::Lane;
+pub use plan::{PlanError, RingPlan};
+
+use crate::clock::{Clock, MonotonicClock};
+use crate::record::HistogramError;
+use crate::ring::{Ring, RingError, SocketOption};
+use crate::shard::{Counters, Instruments, Settings, Shard};
+use crate::units::Nanos;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Time between looks while connections are being opened or accepted.
+const BUSY_TICK: Nanos = Nanos::from_millis(1);
+/// How often a thread shows its counters.
+const PUBLISH_EVERY: Nanos = Nanos::from_millis(200);
+
+/// Whether the bank may sleep a whole tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Until the next tick.
+    Tick,
+    /// Connections are coming or going: look again within a millisecond.
+    Busy,
+}
+
+/// Decides where connections come from and how they end.
+pub trait Director: Send {
+    /// Called once per tick, after every lane has been driven and its wheels turned.
+    fn direct(
+        &mut self,
+        phase: Phase,
+        lanes: &mut [Lane],
+        instruments: &mut Instruments,
+        clock: MonotonicClock,
+    ) -> Pace;
+}
+
+/// What a bank needs to start.
+#[derive(Clone, Debug)]
+pub struct BankConfig {
+    /// Core to pin to.
+    pub core: usize,
+    /// This bank's number and how many there are, for the spread of phases.
+    pub seat: (u32, u32),
+    /// Rings, slots and connections.
+    pub plan: RingPlan,
+    /// What the shards do.
+    pub settings: Settings,
+    /// Options that `connect` sets.
+    pub options: Vec<SocketOption>,
+    /// Offset of the ticks, less than one tick.
+    pub tick_offset: Nanos,
+}
+
+/// Why a core thread stopped.
+#[derive(Debug, thiserror::Error)]
+enum BankError {
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    #[error(transparent)]
+    Histogram(#[from] HistogramError),
+}
+
+/// The core threads of one process.
+#[derive(Debug)]
+pub struct Crew {
+    board: Arc<Board>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Crew {
+    /// Starts one pinned thread per bank and waits until all have their rings.
+    ///
+    /// # Errors
+    /// The first thread's failure, as its text.
+    pub fn start<D: Director + 'static>(banks: Vec<(BankConfig, D)>) -> Result<Self, String> {
+        let board = Arc::new(Board::new(banks.len()));
+        let mut threads = Vec::new();
+        for (seat, (config, director)) in banks.into_iter().enumerate() {
+            let shared = Arc::clone(&board);
+            let thread = std::thread::Builder::new()
+                .name(format!("core-{}", config.core))
+                .spawn(move || {
+                    if let Err(error) = run(&config, director, &shared, seat) {
+                        shared.fail(seat, error.to_string());
+                    }
+                })
+                .map_err(|error| format!("a core thread could not be started: {error}"))?;
+            threads.push(thread);
+        }
+        let crew = Self { board, threads };
+        while !crew.board.all_ready() {
+            if let Some(message) = crew.board.failure() {
+                crew.board.ask(Phase::Exit);
+                return Err(message);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(crew)
+    }
+
+    /// Takes all threads to `phase`, waiting until each has done what it asks.
+    ///
+    /// # Errors
+    /// A thread's failure, as its text.
+    pub fn go(&self, phase: Phase) -> Result<(), String> {
+        self.board.ask(phase);
+        while !self.board.all_in(phase) {
+            if let Some(message) = self.board.failure() {
+                return Err(message);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// All threads' snapshots together.
+    ///
+    /// # Errors
+    /// A thread's failure, or a histogram that does not merge, as its text.
+    pub fn snapshot(&self) -> Result<Snapshot, String> {
+        if let Some(message) = self.board.failure() {
+            return Err(message);
+        }
+        self.board.snapshot().map_err(|error| error.to_string())
+    }
+
+    /// Ends the threads and waits for them.
+    pub fn join(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.board.ask(Phase::Exit);
+        for thread in self.threads.drain(..) {
+            // A panicked thread has already printed its message.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// One core thread, from its first ring to its last.
+fn run(
+    config: &BankConfig,
+    mut director: impl Director,
+    board: &Board,
+    seat: usize,
+) -> Result<(), BankError> {
+    // Where the mask forbids the core, the thread still works; it only floats.
+    let _ = crate::os::cores::pin_current_thread(config.core);
+    let clock = MonotonicClock;
+    let mut bank = Bank::new(config, clock.now())?;
+    board.publish(seat, bank.snapshot(clock.now()));
+    board.set_ready(seat);
+    let mut phase = Phase::Hold;
+    loop {
+        let asked = board.phase();
+        if asked != phase {
+            bank.enter_phase(phase, asked)?;
+            phase = asked;
+        }
+        bank.tick(clock)?;
+        let pace = director.direct(phase, &mut bank.lanes, &mut bank.instruments, clock);
+        if pace == Pace::Busy || phase >= Phase::Ending {
+            bank.drive(clock)?;
+        }
+        let now = clock.now();
+        if phase != bank.acknowledged || now - bank.published_at >= PUBLISH_EVERY {
+            board.publish(seat, bank.snapshot(now));
+            bank.published_at = now;
+            if bank.may_acknowledge(phase, pace) {
+                board.acknowledge(seat, phase);
+                bank.acknowledged = phase;
+            }
+        }
+        if phase == Phase::Exit {
+            return Ok(());
+        }
+        clock.sleep_until(next_tick(config, now, pace));
+    }
+}
+
+/// The next instant to wake at.
+fn next_tick(config: &BankConfig, now: Nanos, pace: Pace) -> Nanos {
+    let tick = match pace {
+        Pace::Tick => config.settings.tick,
+        Pace::Busy => BUSY_TICK.min(config.settings.tick),
+    };
+    let offset = config.tick_offset.0 % tick.0.max(1);
+    let since = now - Nanos(offset);
+    Nanos((since.0 / tick.0.max(1) + 1) * tick.0 + offset)
+}
+
+/// The lanes of one core and what they have measured.
+#[derive(Debug)]
+struct Bank {
+    lanes: Vec<Lane>,
+    instruments: Instruments,
+    acknowledged: Phase,
+    published_at: Nanos,
+    window_opened: Option<Counters>,
+    window_closed: Option<(Counters, BTreeMap<String, String>)>,
+}
+
+impl Bank {
+    fn new(config: &BankConfig, now: Nanos) -> Result<Self, RingError> {
+        let plan = &config.plan;
+        let (seat, seats) = config.seat;
+        let rings = plan.rings_per_core;
+        let lanes = (0..rings)
+            .map(|ring| {
+                let first = seat * rings + ring;
+                let ordinals = (first, seats * rings);
+                let shard = Shard::new(config.settings, plan.connections_per_ring, ordinals, now);
+                Ok(Lane::new(shard, Ring::new(plan.slots, &config.options)?))
+            })
+            .collect::<Result<_, RingError>>()?;
+        Ok(Self {
+            lanes,
+            instruments: Instruments::default(),
+            acknowledged: Phase::Hold,
+            published_at: now,
+            window_opened: None,
+            window_closed: None,
+        })
+    }
+
+    /// Completions of every lane, then its wheels, then what the wheels asked for.
+    fn tick(&mut self, clock: MonotonicClock) -> Result<(), RingError> {
+        for lane in &mut self.lanes {
+            lane.drive(&clock, &mut self.instruments)?;
+            lane.with(&clock, &mut self.instruments, Shard::on_tick);
+            lane.drive(&clock, &mut self.instruments)?;
+        }
+        Ok(())
+    }
+
+    fn drive(&mut self, clock: MonotonicClock) -> Result<(), RingError> {
+        for lane in &mut self.lanes {
+            lane.drive(&clock, &mut self.instruments)?;
+        }
+        Ok(())
+    }
+
+    fn enter_phase(&mut self, from: Phase, to: Phase) -> Result<(), BankError> {
+        if from < Phase::Window && to >= Phase::Window {
+            self.window_opened = Some(self.totals());
+            self.instruments.recording = true;
+        }
+        if from < Phase::Closed && to >= Phase::Closed {
+            self.instruments.recording = false;
+            let opened = self.window_opened.clone().unwrap_or_default();
+            self.window_closed = Some((self.totals().since(&opened), self.instruments.encoded()?));
+        }
+        if from < Phase::Quiet && to >= Phase::Quiet {
+            for lane in &mut self.lanes {
+                lane.shard.quiet();
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the phase's work is done: `Ending` lasts until every connection is gone.
+    fn may_acknowledge(&self, phase: Phase, pace: Pace) -> bool {
+        phase != Phase::Ending
+            || (pace == Pace::Tick && self.lanes.iter().all(|lane| lane.shard.occupied() == 0))
+    }
+
+    fn totals(&self) -> Counters {
+        let mut sum = Counters::default();
+        for lane in &self.lanes {
+            sum.add(lane.shard.counters());
+            let ring = lane.ring_counters();
+            sum.completion_overflows += ring.overflows;
+            sum.enters += ring.enters;
+        }
+        sum
+    }
+
+    fn snapshot(&self, now: Nanos) -> Snapshot {
+        let totals = self.totals();
+        let (window, histograms) = match (&self.window_closed, &self.window_opened) {
+            (Some((window, histograms)), _) => (Some(window.clone()), histograms.clone()),
+            (None, Some(opened)) => (Some(totals.since(opened)), BTreeMap::new()),
+            (None, None) => (None, BTreeMap::new()),
+        };
+        let table_bytes = self
+            .lanes
+            .iter()
+            .map(|lane| lane.shard.memory_bytes())
+            .sum();
+        Snapshot {
+            at: now,
+            totals,
+            window,
+            histograms,
+            table_bytes,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! One connection's state, and the table of them.
+//!
+//! Does not do I/O. 32 bytes a connection plus the slab's tag; the half-read frame that TCP may leave behind is
+//! rare and kept aside. Indices are dense and reused; every life of an index has its own generation.
+
+use crate::protocol::Partial;
+use crate::ring::{GENERATION_LIMIT, Token, TokenKind};
+use crate::units::Nanos;
+use slab::Slab;
+use std::collections::HashMap;
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// The connect has been submitted.
+    Connecting,
+    /// Established.
+    Open,
+}
+
+/// One TCP connection of a shard.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Connection {
+    /// Sender: when the next heartbeat is due. While connecting: when the connect was submitted.
+    pub(crate) due: Nanos,
+    /// Direct descriptor.
+    pub(crate) slot: u32,
+    /// Life of the index.
+    pub(crate) generation: u32,
+    /// Sequence of the next heartbeat to send.
+    pub(crate) sequence: u32,
+    /// Sequence of the oldest heartbeat without an ack; equal to `sequence` when none is owed.
+    pub(crate) unanswered: u32,
+    /// Place in the spread of phases.
+    pub(crate) ordinal: u32,
+    pub(crate) state: State,
+    /// The peer has sent its end (FIN or error): read until it comes.
+    pub(crate) ending: bool,
+    /// The watch ended although the connection lives; arm it again once the data is read.
+    pub(crate) watch_ended: bool,
+}
+
+const _: () = assert!(
+    size_of::<Connection>() == 32,
+    "the memory goal counts on this size"
+);
+
+/// The connections of one shard.
+#[derive(Debug)]
+pub(crate) struct Table {
+    connections: Slab<Connection>,
+    partials: HashMap<u32, Partial>,
+    lives: u32,
+}
+
+impl Table {
+    pub(crate) fn with_capacity(capacity: u32) -> Self {
+        Self {
+            connections: Slab::with_capacity(capacity as usize),
+            partials: HashMap::new(),
+            lives: 0,
+        }
+    }
+
+    /// Adds a connection in a new life; its index is where `slot` of a connecting one will be.
+    pub(crate) fn insert(
+        &mut self,
+        slot: Option<u32>,
+        ordinal: u32,
+        now: Nanos,
+        state: State,
+    ) -> u32 {
+        self.lives = (self.lives + 1) % GENERATION_LIMIT;
+        let entry = self.connections.vacant_entry();
+        let index = u32::try_from(entry.key()).unwrap_or(u32::MAX);
+        entry.insert(Connection {
+            due: now,
+            slot: slot.unwrap_or(index),
+            generation: self.lives,
+            sequence: 0,
+            unanswered: 0,
+            ordinal,
+            state,
+            ending: false,
+            watch_ended: false,
+        });
+        index
+    }
+
+    /// The connection a token speaks of, if that life is not over.
+    pub(crate) fn get_mut(&mut self, token: Token) -> Option<&mut Connection> {
+        self.connections
+            .get_mut(token.index as usize)
+            .filter(|connection| connection.generation == token.generation)
+    }
+
+    /// The connection at `index`, whichever life it is in.
+    pub(crate) fn at_mut(&mut self, index: u32) -> Option<&mut Connection> {
+        self.connections.get_mut(index as usize)
+    }
+
+    /// The token of kind `kind` for the current life of `index`.
+    pub(crate) fn token(&self, index: u32, kind: TokenKind) -> Option<Token> {
+        let connection = self.connections.get(index as usize)?;
+        Some(Token::new(kind, index, connection.generation))
+    }
+
+    pub(crate) fn remove(&mut self, index: u32) -> Option<Connection> {
+        self.partials.remove(&index);
+        self.connections.try_remove(index as usize)
+    }
+
+    /// What is left of a frame that has not arrived whole.
+    pub(crate) fn take_partial(&mut self, index: u32) -> Partial {
+        self.partials.remove(&index).unwrap_or_default()
+    }
+
+    pub(crate) fn keep_partial(&mut self, index: u32, partial: Partial) {
+        if !partial.is_empty() {
+            self.partials.insert(index, partial);
+        }
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        // A slab's entry is the connection and a tag, rounded to its alignment.
+        self.connections.capacity() * (size_of::<Connection>() + size_of::<usize>())
+            + self.partials.capacity() * size_of::<(u32, Partial)>()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.connections.len()
+    }
+
+    pub(crate) fn indices(&self) -> Vec<u32> {
+        self.connections
+            .iter()
+            .filter_map(|(index, _)| u32::try_from(index).ok())
+            .collect()
+    }
+}

@@ -1,0 +1,184 @@
+//! What a shard has counted since it began: every event once, every lost connection by its cause.
+//!
+//! Does not measure time. Counts never go down; a window's figures are the difference of two snapshots.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Why a connection ended. The text is what the record shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CloseCause {
+    /// The peer sent its FIN; everything it had sent was read and answered first.
+    PeerClosed,
+    /// The peer sent a RST.
+    Reset,
+    /// The kernel's keepalive gave up (`ETIMEDOUT` on a socket with keepalive).
+    KeepaliveTimeout,
+    /// The kernel gave up retransmitting (`ETIMEDOUT` without keepalive).
+    RetransmissionTimeout,
+    /// No heartbeat came before the deadline.
+    HeartbeatTimeout,
+    /// No ack came before the answer timer expired.
+    AnswerTimeout,
+    /// The peer sent something that is not our protocol.
+    ProtocolError,
+    /// The kernel took only part of a frame, so the stream cannot go on.
+    ShortSend,
+    /// Any other error of the socket.
+    SocketError,
+    /// We ended it: the run was over.
+    Drained,
+}
+
+impl CloseCause {
+    /// The cause as the record names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PeerClosed => "peer-closed",
+            Self::Reset => "reset",
+            Self::KeepaliveTimeout => "keepalive-timeout",
+            Self::RetransmissionTimeout => "retransmission-timeout",
+            Self::HeartbeatTimeout => "heartbeat-timeout",
+            Self::AnswerTimeout => "answer-timeout",
+            Self::ProtocolError => "protocol-error",
+            Self::ShortSend => "short-send",
+            Self::SocketError => "socket-error",
+            Self::Drained => "drained",
+        }
+    }
+}
+
+/// Counts of one shard, or of many added together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Connections open now.
+    pub open: u64,
+    /// Connects submitted and not yet answered.
+    pub connecting: u64,
+    /// Connects begun.
+    pub connects: u64,
+    /// Connections established, either way round.
+    pub established: u64,
+    /// Heartbeats handed to the kernel.
+    pub heartbeats_sent: u64,
+    /// Heartbeats read.
+    pub heartbeats_received: u64,
+    /// Acks handed to the kernel.
+    pub acks_sent: u64,
+    /// Acks read.
+    pub acks_received: u64,
+    /// Heartbeats not sent because their turn came more than one interval late.
+    pub heartbeats_skipped: u64,
+    /// Heartbeats whose answer timer expired.
+    pub heartbeats_timed_out: u64,
+    /// Frames the kernel refused because the send buffer was full.
+    pub sends_blocked: u64,
+    /// Completions for a life of a connection that had ended.
+    pub stale_completions: u64,
+    /// Watches that ended and were armed again.
+    pub watches_rearmed: u64,
+    /// Accepts that found the table full, so the kernel dropped the connection.
+    pub table_full: u64,
+    /// Failed connects by errno.
+    pub connects_failed: BTreeMap<i32, u64>,
+    /// Ended connections by [`CloseCause::name`].
+    pub closed: BTreeMap<String, u64>,
+    /// Protocol errors by reason.
+    pub protocol_errors: BTreeMap<String, u64>,
+    /// Times a ring's completion queue overflowed.
+    pub completion_overflows: u64,
+    /// Calls of `io_uring_enter`.
+    pub enters: u64,
+}
+
+impl Counters {
+    /// One more connection ended by `cause`.
+    pub fn closed(&mut self, cause: CloseCause) {
+        *self.closed.entry(cause.name().to_owned()).or_default() += 1;
+    }
+
+    /// Connections ended by `cause` so far.
+    #[must_use]
+    pub fn closed_by(&self, cause: CloseCause) -> u64 {
+        self.closed.get(cause.name()).copied().unwrap_or(0)
+    }
+
+    /// Adds another shard's counts.
+    pub fn add(&mut self, other: &Self) {
+        self.combine(other, |mine, theirs| mine + theirs);
+    }
+
+    /// What has happened since `earlier`; the gauges `open` and `connecting` stay as they are now.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut difference = self.clone();
+        difference.combine(earlier, u64::saturating_sub);
+        difference.open = self.open;
+        difference.connecting = self.connecting;
+        difference
+    }
+
+    fn combine(&mut self, other: &Self, with: impl Fn(u64, u64) -> u64) {
+        for (mine, theirs) in [
+            (&mut self.open, other.open),
+            (&mut self.connecting, other.connecting),
+            (&mut self.connects, other.connects),
+            (&mut self.established, other.established),
+            (&mut self.heartbeats_sent, other.heartbeats_sent),
+            (&mut self.heartbeats_received, other.heartbeats_received),
+            (&mut self.acks_sent, other.acks_sent),
+            (&mut self.acks_received, other.acks_received),
+            (&mut self.heartbeats_skipped, other.heartbeats_skipped),
+            (&mut self.heartbeats_timed_out, other.heartbeats_timed_out),
+            (&mut self.sends_blocked, other.sends_blocked),
+            (&mut self.stale_completions, other.stale_completions),
+            (&mut self.watches_rearmed, other.watches_rearmed),
+            (&mut self.table_full, other.table_full),
+            (&mut self.completion_overflows, other.completion_overflows),
+            (&mut self.enters, other.enters),
+        ] {
+            *mine = with(*mine, theirs);
+        }
+        for (errno, count) in &other.connects_failed {
+            let mine = self.connects_failed.entry(*errno).or_default();
+            *mine = with(*mine, *count);
+        }
+        for (mine, theirs) in [
+            (&mut self.closed, &other.closed),
+            (&mut self.protocol_errors, &other.protocol_errors),
+        ] {
+            for (name, count) in theirs {
+                let mine = mine.entry(name.clone()).or_default();
+                *mine = with(*mine, *count);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_the_difference_and_gauges_stay() {
+        let mut before = Counters {
+            open: 5,
+            heartbeats_sent: 10,
+            ..Counters::default()
+        };
+        before.closed(CloseCause::Reset);
+        let mut after = before.clone();
+        after.open = 3;
+        after.heartbeats_sent = 25;
+        after.closed(CloseCause::Reset);
+        after.closed(CloseCause::PeerClosed);
+        let window = after.since(&before);
+        assert_eq!((window.open, window.heartbeats_sent), (3, 15));
+        assert_eq!(window.closed_by(CloseCause::Reset), 1);
+        assert_eq!(window.closed_by(CloseCause::PeerClosed), 1);
+        let mut sum = before.clone();
+        sum.add(&window);
+        assert_eq!(sum.heartbeats_sent, after.heartbeats_sent);
+    }
+}

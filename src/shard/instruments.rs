@@ -1,0 +1,84 @@
+//! The histograms one core thread fills while its window is open.
+//!
+//! Does not read a clock. One set per core thread, not per connection or per ring, so that memory does not grow
+//! with the population. Merged by adding counts (see [`crate::record`]). `connect` is filled at all times, the
+//! others only while recording.
+
+use crate::record::{HistogramError, encode, new_histogram};
+use crate::units::Nanos;
+use hdrhistogram::Histogram;
+use std::collections::BTreeMap;
+
+/// Latency histograms, all in nanoseconds.
+#[derive(Debug)]
+pub struct Instruments {
+    /// Whether the window is open.
+    pub recording: bool,
+    rtt: Histogram<u64>,
+    response: Histogram<u64>,
+    lateness: Histogram<u64>,
+    schedule_lag: Histogram<u64>,
+    connect: Histogram<u64>,
+}
+
+impl Default for Instruments {
+    fn default() -> Self {
+        Self {
+            recording: false,
+            rtt: new_histogram(),
+            response: new_histogram(),
+            lateness: new_histogram(),
+            schedule_lag: new_histogram(),
+            connect: new_histogram(),
+        }
+    }
+}
+
+impl Instruments {
+    /// A heartbeat came back: `rtt` since it was handed to the kernel, `response` since it was due.
+    pub fn answered(&mut self, rtt: Nanos, response: Nanos) {
+        if self.recording {
+            self.rtt.saturating_record(rtt.0);
+            self.response.saturating_record(response.0);
+        }
+    }
+
+    /// `count` wheel entries were looked at `late` after their tick began.
+    pub fn turned(&mut self, late: Nanos, count: u64) {
+        if self.recording {
+            // The value lies in range after clamping, so this cannot fail; saturating_record_n does not exist.
+            let value = late.0.min(self.lateness.high());
+            let _ = self.lateness.record_n(value, count);
+        }
+    }
+
+    /// A heartbeat left `lag` after it was due.
+    pub fn sent(&mut self, lag: Nanos) {
+        if self.recording {
+            self.schedule_lag.saturating_record(lag.0);
+        }
+    }
+
+    /// A connect took `span`.
+    pub fn connected(&mut self, span: Nanos) {
+        self.connect.saturating_record(span.0);
+    }
+
+    /// The stored form of every histogram that holds a value, by the record's names.
+    ///
+    /// # Errors
+    /// As [`encode`].
+    pub fn encoded(&self) -> Result<BTreeMap<String, String>, HistogramError> {
+        [
+            ("rtt", &self.rtt),
+            ("response", &self.response),
+            ("lateness", &self.lateness),
+            ("schedule_lag", &self.schedule_lag),
+            ("connect", &self.connect),
+        ]
+        .into_iter()
+        .filter(|(_, histogram)| !histogram.is_empty())
+        .map(|(name, histogram)| Ok((name.to_owned(), encode(histogram)?)))
+        .collect()
+    }
+}

@@ -1,0 +1,125 @@
+//! How a shard behaves: its part in the exchange, its timing, and how heartbeats are spread over the interval.
+//!
+//! Pure. All spans are nanoseconds.
+
+use crate::units::Nanos;
+use serde::{Deserialize, Serialize};
+
+/// What a shard does with its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Holds them; no heartbeats either way.
+    Idle,
+    /// Sends a heartbeat on each connection every interval.
+    Sender {
+        /// Whether an ack is owed, and missed, for each.
+        acked: bool,
+    },
+    /// Expects heartbeats and closes the silent.
+    Responder {
+        /// Whether it answers each.
+        acked: bool,
+    },
+}
+
+/// Whether heartbeats of different connections share their instants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phases {
+    /// Spread evenly over the interval, in no relation to the order of connecting.
+    Staggered,
+    /// All at once: the worst case, only on request.
+    Aligned,
+}
+
+/// Everything a shard is told at its start.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Settings {
+    /// Its part in the exchange.
+    pub role: Role,
+    /// Gap between two heartbeats of one connection.
+    pub interval: Nanos,
+    /// Silence a responder allows.
+    pub idle_timeout: Nanos,
+    /// How long a sender waits for an ack.
+    pub answer_timeout: Nanos,
+    /// Length of a tick.
+    pub tick: Nanos,
+    /// Spread of the heartbeats.
+    pub phases: Phases,
+    /// Sockets carry kernel keepalive: a time-out of the socket is keepalive's verdict.
+    pub keepalive: bool,
+}
+
+/// Conjugate of the golden ratio as a 64-bit fraction: multiples of it fill the circle evenly and in scattered
+/// order (the three-distance theorem; Knuth, TAOCP vol. 3, section 6.4, on Fibonacci hashing).
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+impl Settings {
+    /// Offset inside the interval of the connection numbered `ordinal`.
+    #[must_use]
+    pub fn phase(&self, ordinal: u32) -> Nanos {
+        match self.phases {
+            Phases::Aligned => Nanos::ZERO,
+            Phases::Staggered => {
+                let fraction = u64::from(ordinal).wrapping_mul(GOLDEN);
+                Nanos(((u128::from(fraction) * u128::from(self.interval.0)) >> 64) as u64)
+            }
+        }
+    }
+
+    /// The first instant after `now` that lies at the connection's phase.
+    #[must_use]
+    pub fn first_due(&self, ordinal: u32, now: Nanos) -> Nanos {
+        let phase = self.phase(ordinal).0;
+        let interval = self.interval.0.max(1);
+        let into = (now.0 % interval + interval - phase) % interval;
+        Nanos(now.0 + interval - into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn settings(phases: Phases) -> Settings {
+        Settings {
+            role: Role::Sender { acked: true },
+            interval: Nanos::from_secs(3),
+            idle_timeout: Nanos::from_secs(9),
+            answer_timeout: Nanos::from_secs(6),
+            tick: Nanos::from_millis(8),
+            phases,
+            keepalive: false,
+        }
+    }
+
+    #[test]
+    fn staggered_phases_fill_the_interval_evenly() {
+        let settings = settings(Phases::Staggered);
+        let mut per_slice = [0; 30];
+        for ordinal in 0..3000 {
+            let phase = settings.phase(ordinal).0;
+            assert!(phase < settings.interval.0);
+            per_slice[usize::try_from(phase / 100_000_000).unwrap()] += 1;
+        }
+        assert!(
+            per_slice.iter().all(|count| (95..=105).contains(count)),
+            "{per_slice:?}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_heartbeat_is_within_one_interval_and_at_its_phase(ordinal: u32, now in 0..u64::MAX / 4) {
+            for phases in [Phases::Staggered, Phases::Aligned] {
+                let settings = settings(phases);
+                let due = settings.first_due(ordinal, Nanos(now));
+                prop_assert!(due.0 > now && due.0 <= now + settings.interval.0);
+                prop_assert_eq!(due.0 % settings.interval.0, settings.phase(ordinal).0);
+            }
+        }
+    }
+}
