@@ -6,6 +6,7 @@ pub mod clock;
 pub mod control;
 pub mod detector;
 pub mod environment;
+pub mod experiment;
 pub mod half;
 pub mod load;
 pub mod measure;

@@ -59,6 +59,8 @@ pub struct Snapshot {
     pub totals: Counters,
     /// In the window, once it has been closed; while it is open, so far.
     pub window: Option<Counters>,
+    /// How long the window has been open, or was; the longest of the threads.
+    pub window_ns: Nanos,
     /// Histograms of the window by name, stored form; set when the window closes.
     pub histograms: BTreeMap<String, String>,
     /// Bytes of the user-space tables, as the parts themselves count them.
@@ -72,6 +74,7 @@ impl Snapshot {
     /// [`crate::record::HistogramError`] if a stored histogram does not open.
     pub fn add(&mut self, other: &Self) -> Result<(), crate::record::HistogramError> {
         self.at = self.at.max(other.at);
+        self.window_ns = self.window_ns.max(other.window_ns);
         self.totals.add(&other.totals);
         self.table_bytes += other.table_bytes;
         if let Some(window) = &other.window {

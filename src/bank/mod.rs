@@ -180,7 +180,7 @@ fn run(
     loop {
         let asked = board.phase();
         if asked != phase {
-            bank.enter_phase(phase, asked)?;
+            bank.enter_phase(phase, asked, clock.now())?;
             phase = asked;
         }
         bank.tick(clock)?;
@@ -222,8 +222,8 @@ struct Bank {
     instruments: Instruments,
     acknowledged: Phase,
     published_at: Nanos,
-    window_opened: Option<Counters>,
-    window_closed: Option<(Counters, BTreeMap<String, String>)>,
+    window_opened: Option<(Nanos, Counters)>,
+    window_closed: Option<(Nanos, Counters, BTreeMap<String, String>)>,
 }
 
 impl Bank {
@@ -266,15 +266,16 @@ impl Bank {
         Ok(())
     }
 
-    fn enter_phase(&mut self, from: Phase, to: Phase) -> Result<(), BankError> {
+    fn enter_phase(&mut self, from: Phase, to: Phase, now: Nanos) -> Result<(), BankError> {
         if from < Phase::Window && to >= Phase::Window {
-            self.window_opened = Some(self.totals());
+            self.window_opened = Some((now, self.totals()));
             self.instruments.recording = true;
         }
         if from < Phase::Closed && to >= Phase::Closed {
             self.instruments.recording = false;
-            let opened = self.window_opened.clone().unwrap_or_default();
-            self.window_closed = Some((self.totals().since(&opened), self.instruments.encoded()?));
+            let (opened_at, opened) = self.window_opened.clone().unwrap_or_default();
+            let counted = self.totals().since(&opened);
+            self.window_closed = Some((now - opened_at, counted, self.instruments.encoded()?));
         }
         if from < Phase::Quiet && to >= Phase::Quiet {
             for lane in &mut self.lanes {
@@ -303,10 +304,16 @@ impl Bank {
 
     fn snapshot(&self, now: Nanos) -> Snapshot {
         let totals = self.totals();
-        let (window, histograms) = match (&self.window_closed, &self.window_opened) {
-            (Some((window, histograms)), _) => (Some(window.clone()), histograms.clone()),
-            (None, Some(opened)) => (Some(totals.since(opened)), BTreeMap::new()),
-            (None, None) => (None, BTreeMap::new()),
+        let (window_ns, window, histograms) = match (&self.window_closed, &self.window_opened) {
+            (Some((span, window, histograms)), _) => {
+                (*span, Some(window.clone()), histograms.clone())
+            }
+            (None, Some((opened_at, opened))) => (
+                now - *opened_at,
+                Some(totals.since(opened)),
+                BTreeMap::new(),
+            ),
+            (None, None) => (Nanos::ZERO, None, BTreeMap::new()),
         };
         let table_bytes = self
             .lanes
@@ -317,6 +324,7 @@ impl Bank {
             at: now,
             totals,
             window,
+            window_ns,
             histograms,
             table_bytes,
         }

@@ -141,6 +141,9 @@ pub struct RoundRecord {
     pub position: u32,
     /// Length of the window.
     pub window_ns: u64,
+    /// Length of the counting window, which opens and closes with the halves' next tick; events are counted
+    /// in this one.
+    pub counting_window_ns: u64,
     /// Time from the first connect to the last established.
     pub ramp_ms: u64,
     /// Asked for.

@@ -1,0 +1,260 @@
+//! The arms become rows, each with its order and, where the lead is resolved, its winner.
+//!
+//! Pure. A row's lead is bootstrapped over the rounds of best and runner-up; with one round, or an interval that
+//! includes a tie, there is no winner and the sentence says so.
+
+use super::summary::float;
+use crate::arm::Arm;
+use crate::measure::statistics::ratio_bootstrap;
+use crate::record::{ArmRecord, Comparison, ComparisonEntry, RoundRecord, decode};
+
+/// What a row compares.
+struct Metric {
+    key: &'static str,
+    title: &'static str,
+    unit: &'static str,
+    /// The arm's figure with its interval, and whether it stands out of the noise.
+    figure: fn(&ArmRecord) -> Option<ComparisonEntry>,
+    /// The figure of one round, for the bootstrap of the lead.
+    round: fn(&ArmRecord, &RoundRecord, &RoundRecord) -> Option<f64>,
+}
+
+const METRICS: [Metric; 9] = [
+    Metric {
+        key: "cpu_ns_per_event",
+        title: "CPU per event",
+        unit: "ns",
+        figure: |arm| estimate(arm, arm.cpu_ns_per_event),
+        round: |_, round, control| Some(net_cpu(round, control)? / events(round)?),
+    },
+    Metric {
+        key: "cpu_ns_per_connection_hour",
+        title: "CPU per connection and hour",
+        unit: "ns",
+        figure: |arm| estimate(arm, arm.cpu_ns_per_connection_hour),
+        round: |_, round, control| net_cpu(round, control),
+    },
+    Metric {
+        key: "packets_per_event",
+        title: "packets per event",
+        unit: "packets",
+        figure: |arm| exact(arm, arm.packets_per_event),
+        round: |_, round, control| {
+            Some((float(round.packets) - float(control.packets)) / events(round)?)
+        },
+    },
+    Metric {
+        key: "wire_bytes_per_connection_hour",
+        title: "bytes on the wire per connection and hour",
+        unit: "bytes",
+        figure: |arm| exact(arm, arm.wire_bytes_per_connection_hour.map(float)),
+        round: |_, round, control| {
+            let bytes = float(round.wire_bytes) - float(control.wire_bytes);
+            Some(bytes / float(round.window_ns.max(1)))
+        },
+    },
+    Metric {
+        key: "memory_bytes_per_connection",
+        title: "memory per connection",
+        unit: "bytes",
+        figure: |arm| exact(arm, arm.memory_bytes_per_connection.total.map(float)),
+        round: |_, _, _| None,
+    },
+    Metric {
+        key: "rtt_p50_ns",
+        title: "RTT p50",
+        unit: "ns",
+        figure: |arm| exact(arm, arm.histograms.get("rtt").map(|rtt| float(rtt.p50))),
+        round: |_, round, _| quantile(round, 0.5),
+    },
+    Metric {
+        key: "rtt_p99_ns",
+        title: "RTT p99",
+        unit: "ns",
+        figure: |arm| exact(arm, arm.histograms.get("rtt").map(|rtt| float(rtt.p99))),
+        round: |_, round, _| quantile(round, 0.99),
+    },
+    Metric {
+        key: "rtt_p999_ns",
+        title: "RTT p99.9",
+        unit: "ns",
+        figure: |arm| exact(arm, arm.histograms.get("rtt").map(|rtt| float(rtt.p999))),
+        round: |_, round, _| quantile(round, 0.999),
+    },
+    Metric {
+        key: "rtt_max_ns",
+        title: "RTT max",
+        unit: "ns",
+        figure: |arm| exact(arm, arm.histograms.get("rtt").map(|rtt| float(rtt.max))),
+        round: |_, round, _| quantile(round, 1.0),
+    },
+];
+
+fn estimate(arm: &ArmRecord, figure: Option<crate::record::Estimate>) -> Option<ComparisonEntry> {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "nanoseconds of CPU, far below 2^53"
+    )]
+    figure.map(|figure| ComparisonEntry {
+        arm: arm.name.clone(),
+        value: figure.median as f64,
+        low: Some(figure.low as f64),
+        high: Some(figure.high as f64),
+        resolved: figure.resolved,
+    })
+}
+
+fn exact(arm: &ArmRecord, value: Option<f64>) -> Option<ComparisonEntry> {
+    value.map(|value| ComparisonEntry {
+        arm: arm.name.clone(),
+        value,
+        low: None,
+        high: None,
+        resolved: true,
+    })
+}
+
+fn events(round: &RoundRecord) -> Option<f64> {
+    (round.events > 0).then(|| float(round.events))
+}
+
+fn net_cpu(round: &RoundRecord, control: &RoundRecord) -> Option<f64> {
+    let share = float(round.window_ns) / float(control.window_ns.max(1));
+    let net = float(round.cpu_ns.busy) - float(control.cpu_ns.busy) * share;
+    (net > 0.0).then_some(net)
+}
+
+fn quantile(round: &RoundRecord, quantile: f64) -> Option<f64> {
+    let histogram = decode(round.histograms.get("rtt")?).ok()?;
+    Some(float(histogram.value_at_quantile(quantile)))
+}
+
+/// Every row the arms have figures for.
+pub(super) fn comparisons(arms: &[ArmRecord], seed: u64) -> Vec<Comparison> {
+    let Some(control) = arms.iter().find(|arm| arm.name == Arm::None.name()) else {
+        return Vec::new();
+    };
+    METRICS
+        .iter()
+        .filter_map(|metric| compare(metric, arms, control, seed))
+        .collect()
+}
+
+fn compare(
+    metric: &Metric,
+    arms: &[ArmRecord],
+    control: &ArmRecord,
+    seed: u64,
+) -> Option<Comparison> {
+    let others = arms.iter().filter(|arm| arm.name != control.name);
+    let mut entries: Vec<ComparisonEntry> = others.filter_map(metric.figure).collect();
+    entries.sort_by(|one, other| one.value.total_cmp(&other.value));
+    let best = entries.first()?.clone();
+    let mut comparison = Comparison {
+        metric: metric.key.to_owned(),
+        title: metric.title.to_owned(),
+        unit: metric.unit.to_owned(),
+        sentence: format!("{}: only {} has this figure", metric.title, best.arm),
+        ..Comparison::default()
+    };
+    if let Some(second) = entries.get(1).cloned() {
+        let rounds = |name: &str| {
+            let arm = arms.iter().find(|arm| arm.name == name)?;
+            arm.rounds_detail
+                .iter()
+                .map(|round| {
+                    let paired = control
+                        .rounds_detail
+                        .iter()
+                        .find(|other| other.round == round.round)?;
+                    (metric.round)(arm, round, paired)
+                })
+                .collect::<Option<Vec<f64>>>()
+        };
+        comparison.lead_ratio_milli = rounds(&second.arm)
+            .zip(rounds(&best.arm))
+            .and_then(|(second, best)| ratio_bootstrap(&second, &best, seed));
+        let leads = comparison
+            .lead_ratio_milli
+            .filter(|lead| lead.resolved && best.resolved);
+        comparison.winner = leads.map(|_| best.arm.clone());
+        comparison.sentence = match comparison.lead_ratio_milli {
+            Some(lead) if comparison.winner.is_some() => format!(
+                "{}: {} is best; {} has {:.2} times as much [{:.2}, {:.2}]",
+                metric.title,
+                best.arm,
+                second.arm,
+                milli(lead.median),
+                milli(lead.low),
+                milli(lead.high)
+            ),
+            _ => format!(
+                "{}: {} is lowest, but its lead over {} is not resolved",
+                metric.title, best.arm, second.arm
+            ),
+        };
+    }
+    comparison.entries = entries;
+    Some(comparison)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a ratio of costs, thousands at most"
+)]
+fn milli(value: i64) -> f64 {
+    value as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{CpuNanos, Estimate};
+
+    fn arm(name: &str, busy: &[u64], median: i64) -> ArmRecord {
+        let rounds_detail = (0..)
+            .zip(busy)
+            .map(|(round, &busy)| RoundRecord {
+                round,
+                window_ns: 6_000_000_000,
+                events: 1000,
+                cpu_ns: CpuNanos {
+                    busy,
+                    ..CpuNanos::default()
+                },
+                ..RoundRecord::default()
+            })
+            .collect();
+        let resolved = true;
+        ArmRecord {
+            name: name.to_owned(),
+            rounds_detail,
+            cpu_ns_per_event: Some(Estimate {
+                median,
+                low: median,
+                high: median,
+                resolved,
+            }),
+            ..ArmRecord::default()
+        }
+    }
+
+    #[test]
+    fn a_clear_lead_has_a_winner_and_an_overlap_has_none() {
+        let control = arm("none", &[100, 110, 105], 0);
+        let cheap = arm("keepalive", &[5100, 5000, 5200], 5);
+        let dear = arm("heartbeat", &[18_100, 18_900, 17_700], 18);
+        let rows = comparisons(&[control.clone(), dear, cheap.clone()], 1);
+        let row = rows
+            .iter()
+            .find(|row| row.metric == "cpu_ns_per_event")
+            .unwrap();
+        assert_eq!(row.winner.as_deref(), Some("keepalive"));
+        assert_eq!(row.entries[0].arm, "keepalive");
+        assert!(row.lead_ratio_milli.unwrap().low > 3000, "{row:?}");
+        let twin = arm("keepalive#2", &[5150, 5050, 5100], 5);
+        let rows = comparisons(&[control, cheap, twin], 1);
+        assert_eq!(rows[0].winner, None);
+        assert!(rows[0].sentence.contains("not resolved"));
+    }
+}

@@ -1,0 +1,257 @@
+//! The cost comparison: all trials in their order, the drop-free rung if one is needed, and the record.
+//!
+//! Does not print. Whatever ends the run early, the trials that are whole make a record marked partial.
+
+use super::checks;
+use super::compare::comparisons;
+use super::plan::{CostPlan, rate_over};
+use super::sampler::Sampler;
+use super::summary::{Controls, arm_record};
+use super::trial::{self, Stage, Trial, TrialSpec};
+use super::{ExperimentError, Observer};
+use crate::arm::Arm;
+use crate::clock::{Clock as _, MonotonicClock, wall_rfc3339};
+use crate::environment;
+use crate::os::network::SocketStats;
+use crate::record::{ArmRecord, Environment, Kind, Record, Rung, SCHEMA_VERSION, Warning};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Rounds on the drop-free rung: it answers one question and must not double the run.
+const RUNG_ROUNDS: u32 = 2;
+
+/// Runs the plan with `executable`'s halves and returns what was measured, also when it was cut short.
+///
+/// # Errors
+/// Only what goes wrong before the first trial: the host's figures cannot be read.
+pub fn run_cost(
+    plan: &CostPlan,
+    executable: &Path,
+    ring_features: BTreeMap<String, String>,
+    observer: &mut dyn Observer,
+) -> Result<(Record, Option<ExperimentError>), ExperimentError> {
+    let mut environment = environment::capture()?;
+    environment.ring_features = ring_features;
+    let started_at = wall_rfc3339();
+    let begun = MonotonicClock.now();
+    let baseline = SocketStats::read()?.tcp_allocated;
+    let mut stage = Stage {
+        plan,
+        executable,
+        observer,
+        sampler: Sampler::new(),
+        baseline,
+    };
+    let mut trials = Vec::new();
+    let mut rung_trials = Vec::new();
+    let mut ended = all_trials(&mut stage, &mut trials).err();
+    let rung = if ended.is_none() {
+        rung_for(plan, &trials)
+    } else {
+        None
+    };
+    if let Some((connections, _)) = rung {
+        ended = rung_rounds(&mut stage, connections, &mut rung_trials).err();
+    }
+    let rows = stage.sampler.into_rows();
+    let mut record = Record {
+        schema_version: SCHEMA_VERSION,
+        kind: Kind::Cost,
+        valid: true,
+        partial: ended.is_some(),
+        warnings: Vec::new(),
+        command: plan.options.command.clone(),
+        label: plan.options.label.clone(),
+        started_at,
+        duration_ms: 0,
+        config: plan.config(),
+        environment,
+        arms: Vec::new(),
+        comparisons: Vec::new(),
+        drop_free_rung: None,
+        samples: rows,
+    };
+    let summed = summarise(plan, &mut record, &trials, &rung_trials, rung);
+    ended = ended.or_else(|| summed.err());
+    if let Some(error) = &ended {
+        record.warnings.insert(0, cut_short(error));
+    }
+    record.valid = !record.partial && record.warnings.iter().all(|warning| !warning.invalidates);
+    record.duration_ms = (MonotonicClock.now() - begun).0 / 1_000_000;
+    Ok((record, ended))
+}
+
+fn all_trials(stage: &mut Stage<'_>, trials: &mut Vec<Trial>) -> Result<(), ExperimentError> {
+    let plan = stage.plan;
+    let keepalive = plan.arms.iter().any(|(arm, _)| *arm == Arm::Keepalive);
+    let expected_rung = keepalive && plan.drop_free_connections().is_some();
+    let main: usize = plan.order.iter().map(Vec::len).sum();
+    let extra = if expected_rung {
+        rung_arms(plan).len() * RUNG_ROUNDS as usize
+    } else {
+        0
+    };
+    for (round, order) in (0..).zip(&plan.order) {
+        for &index in order {
+            let (arm, name) = plan.arms[index].clone();
+            let place = (trials.len(), main + extra);
+            let spec = TrialSpec {
+                arm,
+                name,
+                connections: plan.connections,
+                ramp_rate: plan.ramp_rate,
+                round,
+                place,
+            };
+            trials.push(trial::run(stage, spec)?);
+        }
+    }
+    Ok(())
+}
+
+/// Whether and where the drop-free rung is to be measured, with the reason.
+fn rung_for(plan: &CostPlan, trials: &[Trial]) -> Option<(u64, String)> {
+    let dropped: u64 = trials
+        .iter()
+        .filter(|trial| trial.spec.arm == Arm::Keepalive)
+        .map(|trial| trial.wire.softnet_drops)
+        .sum();
+    if dropped == 0 {
+        return None;
+    }
+    let connections = plan.drop_free_connections()?;
+    let reason = format!(
+        "at {} connections the kernel's backlog dropped {dropped} packets of keepalive's bursts; at \
+         {connections} a burst is expected to fit net.core.netdev_max_backlog = {}",
+        plan.connections, plan.host.backlog
+    );
+    Some((connections, reason))
+}
+
+/// Control, keepalive, and each kind of heartbeat that was asked for, once.
+fn rung_arms(plan: &CostPlan) -> Vec<Arm> {
+    let mut arms: Vec<Arm> = plan.arms.iter().map(|(arm, _)| *arm).collect();
+    arms.sort_unstable();
+    arms.dedup();
+    // One heartbeat is enough for the ratio; the classic one if it is there.
+    let heartbeat = arms.iter().copied().find(|arm| arm.has_heartbeats());
+    arms.retain(|arm| !arm.has_heartbeats() || Some(*arm) == heartbeat);
+    arms
+}
+
+fn rung_rounds(
+    stage: &mut Stage<'_>,
+    connections: u64,
+    trials: &mut Vec<Trial>,
+) -> Result<(), ExperimentError> {
+    let plan = stage.plan;
+    let mut arms = rung_arms(plan);
+    let main: usize = plan.order.iter().map(Vec::len).sum();
+    let total = main + arms.len() * RUNG_ROUNDS as usize;
+    stage.observer.note(&format!(
+        "measuring again at {connections} connections, where no burst overflows"
+    ));
+    for round in 0..RUNG_ROUNDS {
+        for &arm in &arms {
+            let spec = TrialSpec {
+                arm,
+                name: arm.to_string(),
+                connections,
+                ramp_rate: rate_over(connections, plan.options.budget.interval),
+                round: plan.rounds + round,
+                place: (main + trials.len(), total),
+            };
+            trials.push(trial::run(stage, spec)?);
+        }
+        arms.reverse();
+    }
+    Ok(())
+}
+
+fn summarise(
+    plan: &CostPlan,
+    record: &mut Record,
+    trials: &[Trial],
+    rung_trials: &[Trial],
+    rung: Option<(u64, String)>,
+) -> Result<(), ExperimentError> {
+    let cpus = record.environment.cpu_count;
+    let names: Vec<String> = plan.arms.iter().map(|(_, name)| name.clone()).collect();
+    record.arms = arm_records(plan, &names, trials, cpus)?;
+    record.comparisons = comparisons(&record.arms, plan.options.seed);
+    if let Some((connections, reason)) = rung {
+        let names: Vec<String> = rung_arms(plan).iter().map(ToString::to_string).collect();
+        let arms = arm_records(plan, &names, rung_trials, cpus)?;
+        let comparisons = comparisons(&arms, plan.options.seed);
+        record.drop_free_rung = Some(Rung {
+            connections,
+            reason,
+            arms,
+            comparisons,
+        });
+    }
+    let mut warnings: Vec<Warning> = trials
+        .iter()
+        .chain(rung_trials)
+        .flat_map(|trial| checks::of_trial(plan, trial))
+        .collect();
+    let rung_arms = record.drop_free_rung.iter().flat_map(|rung| &rung.arms);
+    for arm in record.arms.iter().chain(rung_arms) {
+        warnings.extend(checks::of_arm(arm, plan));
+    }
+    warnings.extend(other_load(&record.arms, &record.environment));
+    warnings.dedup_by(|one, other| one.code == other.code && one.message == other.message);
+    warnings.sort_by_key(|warning| !warning.invalidates);
+    record.warnings = warnings;
+    Ok(())
+}
+
+fn arm_records(
+    plan: &CostPlan,
+    names: &[String],
+    trials: &[Trial],
+    cpus: u32,
+) -> Result<Vec<ArmRecord>, ExperimentError> {
+    let controls = Controls { trials, cpus };
+    names
+        .iter()
+        .filter_map(|name| arm_record(plan, name, trials, controls).transpose())
+        .collect()
+}
+
+/// Something else on the machine used more than a twentieth of it while the control stood idle.
+fn other_load(arms: &[ArmRecord], environment: &Environment) -> Option<Warning> {
+    let control = arms.iter().find(|arm| arm.name == Arm::None.name())?;
+    let window: u64 = control
+        .rounds_detail
+        .iter()
+        .map(|round| round.window_ns)
+        .max()?;
+    let own = control.cpu_ns.server_process + control.cpu_ns.load_process;
+    let other = control.cpu_ns.busy.saturating_sub(own);
+    let capacity = window * u64::from(environment.cpu_count.max(1));
+    (other * 20 > capacity).then(|| Warning {
+        code: "other-load".to_owned(),
+        message: format!(
+            "{} % of the machine was busy with something else while the control stood idle",
+            other * 100 / capacity.max(1)
+        ),
+        advice: "stop other programs, or expect wide intervals; on a shared host the neighbours count too"
+            .to_owned(),
+        invalidates: false,
+    })
+}
+
+fn cut_short(error: &ExperimentError) -> Warning {
+    let (code, advice) = match error {
+        ExperimentError::Interrupted(_) => ("interrupted", "run again without interruption"),
+        ExperimentError::Half { .. } => ("half-died", "see what ended it, then run again"),
+        _ => ("cut-short", "mend the cause named, then run again"),
+    };
+    Warning {
+        code: code.to_owned(),
+        message: error.to_string(),
+        advice: advice.to_owned(),
+        invalidates: true,
+    }
+}

@@ -1,0 +1,117 @@
+//! Experiments: start the two halves, take them through phases, measure, and write down what happened.
+//!
+//! Does not print, plot or parse arguments. An experiment owns its processes: they end with it, however it
+//! ends. What was measured before an interruption or a failure is kept in a record marked partial.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `plan` | options and the host become one effective configuration |
+//! | `capacity` | how many connections the host holds, and which limit says so |
+//! | `process` | one half as a child process |
+//! | `trial` | one arm, once: ramp, settle, window, audit, end |
+//! | `sampler` | one row a second |
+//! | `cost` | all trials of a comparison in their order, the record from them |
+//! | `summary` | the rounds of an arm become its figures |
+//! | `compare` | the arms become rows with a winner |
+//! | `checks` | what must hold; typed warnings |
+
+#![forbid(unsafe_code)]
+
+mod capacity;
+mod checks;
+mod compare;
+mod cost;
+mod plan;
+mod process;
+mod sampler;
+mod summary;
+mod trial;
+
+pub use capacity::{CapacityError, HostFacts};
+pub use cost::run_cost;
+pub use plan::{CostOptions, CostPlan, DEFAULT_CONNECTIONS, KeepaliveSide, QUICK_CONNECTIONS};
+
+use crate::measure::MeasureError;
+use std::time::Duration;
+
+/// Where a run stands, for a progress line.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// Trial, from 0.
+    pub trial: usize,
+    /// Trials in all, as far as known.
+    pub trials: usize,
+    /// The arm that runs.
+    pub arm: String,
+    /// Round, from 1.
+    pub round: u32,
+    /// `ramp`, `settle`, `steady` or `drain`.
+    pub phase: &'static str,
+    /// Connections the load side holds.
+    pub connections: u64,
+    /// Connections it is to hold.
+    pub connections_requested: u64,
+    /// Heartbeats, or probes, of the last second.
+    pub events_per_second: u64,
+    /// Time left, as planned.
+    pub remaining: Duration,
+}
+
+/// Who watches a run.
+pub trait Observer {
+    /// Called several times a second outside of windows and once a second inside.
+    fn progress(&mut self, progress: &Progress);
+    /// A sentence worth a line of its own.
+    fn note(&mut self, text: &str);
+    /// The signal that asks the run to end, if one has come.
+    fn interrupted(&self) -> Option<i32>;
+}
+
+/// Why a run, or a trial of it, ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ExperimentError {
+    /// The host cannot do it.
+    #[error("{0}")]
+    Host(String),
+    /// One of the halves cannot go on, or is gone.
+    #[error("the {role} process failed: {message}")]
+    Half {
+        /// `server` or `load`.
+        role: &'static str,
+        /// What it said, or how it ended.
+        message: String,
+    },
+    /// A meter gave no figure.
+    #[error(transparent)]
+    Measure(#[from] MeasureError),
+    /// A figure of the kernel was not to be had.
+    #[error(transparent)]
+    Os(#[from] crate::os::OsError),
+    /// A histogram did not merge.
+    #[error(transparent)]
+    Histogram(#[from] crate::record::HistogramError),
+    /// The sockets of an earlier trial did not go away.
+    #[error(
+        "{left} TCP sockets of the trial before are still there after {waited:?}; wait a minute and \
+         start again, or ask for fewer connections"
+    )]
+    NotDrained {
+        /// Sockets over the baseline.
+        left: u64,
+        /// How long.
+        waited: Duration,
+    },
+    /// The ramp came to a halt.
+    #[error("the ramp stopped at {established} of {requested} connections: {reason}")]
+    Stuck {
+        /// Established so far.
+        established: u64,
+        /// Asked for.
+        requested: u64,
+        /// What is known about it.
+        reason: String,
+    },
+    /// A signal came.
+    #[error("interrupted by signal {0}")]
+    Interrupted(i32),
+}

@@ -1,0 +1,132 @@
+//! The effective configuration against what a user would expect of it.
+
+use super::*;
+
+fn options() -> CostOptions {
+    let (within, misses) = Budget::STRICT;
+    CostOptions {
+        connections: None,
+        quick: false,
+        arms: Arm::ALL.to_vec(),
+        budget: Budget::derive(within, misses).unwrap(),
+        steady: None,
+        rounds: None,
+        ramp_rate: None,
+        tick: Duration::from_millis(8),
+        phases: Phases::Staggered,
+        server_cores: vec![0, 1],
+        load_cores: vec![0, 1],
+        congestion: "cubic".to_owned(),
+        keepalive_side: KeepaliveSide::Server,
+        seed: 7,
+        label: None,
+        command: "ringbeat compare".to_owned(),
+    }
+}
+
+fn host() -> HostFacts {
+    HostFacts {
+        usable_bytes: 20 << 30,
+        nofile: 20_000,
+        somaxconn: 4096,
+        ephemeral: (32_768, 60_999),
+        backlog: 1000,
+        hz: 250,
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_manual() {
+    let plan = CostPlan::new(options(), host()).unwrap();
+    let config = plan.config();
+    assert_eq!(
+        (config.connections, config.rounds, config.steady_ms),
+        (100_000, 3, 6_000)
+    );
+    assert_eq!(config.ramp_rate_per_second, Some(33_333));
+    assert_eq!(config.arms[0], "none");
+    let quick = CostPlan::new(
+        CostOptions {
+            quick: true,
+            ..options()
+        },
+        host(),
+    )
+    .unwrap()
+    .config();
+    assert_eq!((quick.connections, quick.rounds), (10_000, 1));
+}
+
+#[test]
+fn the_control_always_runs_and_repeats_are_numbered() {
+    let arms = [Arm::Heartbeat, Arm::Heartbeat];
+    let names: Vec<_> = name_arms(&arms).into_iter().map(|(_, name)| name).collect();
+    assert_eq!(names, ["none", "heartbeat", "heartbeat#2"]);
+    let twice: Vec<_> = name_arms(&[Arm::Keepalive, Arm::None, Arm::None])
+        .into_iter()
+        .map(|(_, name)| name)
+        .collect();
+    assert_eq!(twice, ["none", "keepalive", "none#2"]);
+}
+
+#[test]
+fn rounds_go_forth_and_back_and_the_seed_decides() {
+    let rounds = order(5, 3, 42);
+    let mut back = rounds[0].clone();
+    back.reverse();
+    assert_eq!(rounds[1], back);
+    assert_eq!(order(5, 3, 42), rounds);
+    assert!((0..20).any(|seed| order(5, 3, seed) != rounds));
+    for round in &rounds {
+        let mut sorted = round.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, [0, 1, 2, 3, 4]);
+    }
+}
+
+#[test]
+fn a_burst_over_the_backlog_is_foreseen_and_a_smaller_population_found() {
+    let plan = CostPlan::new(options(), host()).unwrap();
+    let rung = plan
+        .drop_free_connections()
+        .expect("100k at idle 3 s overflow 1000");
+    assert!(rung < 100_000);
+    let burst = plan.predicted_burst(rung, rate_over(rung, plan.options.budget.interval));
+    assert!(burst * 10 <= 7_000, "{burst}");
+    assert!(plan.forewarnings()[0].contains("netdev_max_backlog"));
+    let quick = CostPlan::new(
+        CostOptions {
+            quick: true,
+            ..options()
+        },
+        host(),
+    )
+    .unwrap();
+    assert_eq!(quick.drop_free_connections(), None);
+    assert!(quick.forewarnings().is_empty());
+    let both = CostOptions {
+        keepalive_side: KeepaliveSide::Both,
+        ..options()
+    };
+    let twice = CostPlan::new(both, host()).unwrap();
+    assert!(twice.predicted_burst(10_000, 3_333) > plan.predicted_burst(10_000, 3_333));
+}
+
+#[test]
+fn too_little_memory_is_said_before_the_start() {
+    let poor = HostFacts {
+        usable_bytes: 512 << 20,
+        ..host()
+    };
+    let bent = CostPlan::new(options(), poor.clone()).unwrap();
+    assert!(bent.connections < 100_000 && bent.forewarnings()[0].contains("fit"));
+    let asked = CostOptions {
+        connections: Some(100_000),
+        ..options()
+    };
+    assert!(
+        CostPlan::new(asked, poor)
+            .unwrap_err()
+            .contains("--connections")
+    );
+}

@@ -1,0 +1,426 @@
+//! The rounds of one arm become its figures: costs net of the control of the same round, with intervals.
+//!
+//! Pure. CPU is counted in the CPU window, events in the halves' counting window (they open with the next tick);
+//! each round's events are scaled from the one to the other before anything is divided.
+
+use super::ExperimentError;
+use super::plan::CostPlan;
+use super::trial::Trial;
+use crate::arm::Arm;
+use crate::bank::Snapshot;
+use crate::measure::statistics::paired_bootstrap;
+use crate::record::{
+    ArmRecord, Burst, CpuNanos, Drops, HistogramRecord, MemoryPerConnection, RoundRecord, decode,
+    merge,
+};
+use std::collections::BTreeMap;
+
+/// What `/proc/stat`'s idle column may be off by in one window, per CPU (10 ms at either end, twice over).
+const METER_RESOLUTION_NS: f64 = 20e6;
+const HOUR_NS: f64 = 3.6e12;
+
+/// The control's rounds, which every other arm's are paired with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Controls<'a> {
+    pub(super) trials: &'a [Trial],
+    pub(super) cpus: u32,
+}
+
+impl<'a> Controls<'a> {
+    fn of_round(&self, round: u32) -> Option<&'a Trial> {
+        self.trials
+            .iter()
+            .find(|trial| trial.spec.name == Arm::None.name() && trial.spec.round == round)
+    }
+
+    /// A difference of CPU time in one window that is no more than noise: what the meter cannot tell, or what
+    /// the control itself varied by, whichever is larger.
+    pub(super) fn noise_floor_ns(&self) -> f64 {
+        let rates: Vec<f64> = self
+            .trials
+            .iter()
+            .filter(|trial| trial.spec.name == Arm::None.name())
+            .map(|trial| float(trial.cpu.busy))
+            .collect();
+        let highest = rates.iter().copied().fold(0.0, f64::max);
+        let lowest = rates.iter().copied().fold(f64::INFINITY, f64::min);
+        (METER_RESOLUTION_NS * f64::from(self.cpus)).max(highest - lowest)
+    }
+}
+
+/// One round in numbers that can be divided.
+struct Round<'a> {
+    trial: &'a Trial,
+    control: &'a Trial,
+    /// Events, scaled to the CPU window; `None` for the control.
+    events: Option<f64>,
+    attempted: f64,
+    packets: f64,
+    bytes: f64,
+}
+
+impl<'a> Round<'a> {
+    fn new(trial: &'a Trial, control: &'a Trial) -> Self {
+        let share = float(trial.window.0) / float(control.window.0);
+        let packets = float(trial.wire.packets) - float(control.wire.packets) * share;
+        let bytes = float(trial.wire.ip_bytes) - float(control.wire.ip_bytes) * share;
+        let attempted = float(trial.wire.probes_attempted);
+        let counted = |count: u64, window: u64| {
+            (window > 0).then(|| float(count) * float(trial.window.0) / float(window))
+        };
+        let (server, load) = (&trial.server, &trial.load);
+        let events = match trial.spec.arm {
+            Arm::None => None,
+            Arm::Keepalive => Some(delivered(trial, attempted, packets)),
+            Arm::Heartbeat => counted(in_window(load, |c| c.acks_received), load.window_ns.0),
+            Arm::HeartbeatOneway => counted(
+                in_window(server, |c| c.heartbeats_received),
+                server.window_ns.0,
+            ),
+            Arm::HeartbeatPush => {
+                counted(in_window(server, |c| c.acks_received), server.window_ns.0)
+            }
+        };
+        Self {
+            trial,
+            control,
+            events,
+            attempted,
+            packets,
+            bytes,
+        }
+    }
+}
+
+fn busy(round: &Round<'_>) -> f64 {
+    float(round.trial.cpu.busy)
+}
+
+/// The control's CPU time, brought to this window's length.
+fn control_busy(round: &Round<'_>) -> f64 {
+    float(round.control.cpu.busy) * float(round.trial.window.0) / float(round.control.window.0)
+}
+
+fn connection_hours(round: &Round<'_>) -> f64 {
+    float(round.trial.spec.connections) * float(round.trial.window.0) / HOUR_NS
+}
+
+/// Probes that crossed with their answer. Without drops that is every attempt; with drops the wire tells: a probe
+/// and its ACK are two packets.
+fn delivered(trial: &Trial, attempted: f64, packets: f64) -> f64 {
+    if trial.wire.softnet_drops == 0 {
+        attempted
+    } else {
+        attempted.min((packets / 2.0).max(0.0))
+    }
+}
+
+/// The figures of the arm called `name`.
+pub(super) fn arm_record(
+    plan: &CostPlan,
+    name: &str,
+    trials: &[Trial],
+    controls: Controls<'_>,
+) -> Result<Option<ArmRecord>, ExperimentError> {
+    let own: Vec<&Trial> = trials
+        .iter()
+        .filter(|trial| trial.spec.name == name)
+        .collect();
+    let rounds: Vec<Round<'_>> = own
+        .iter()
+        .filter_map(|trial| Some(Round::new(trial, controls.of_round(trial.spec.round)?)))
+        .collect();
+    let Some(first) = rounds.first() else {
+        return Ok(None);
+    };
+    let arm = first.trial.spec.arm;
+    let mut record = ArmRecord {
+        name: name.to_owned(),
+        rounds: u32::try_from(rounds.len()).unwrap_or(u32::MAX),
+        connections_requested: first.trial.spec.connections,
+        cpu_ns: mean_cpu(&rounds),
+        packets_per_event_model: arm.packets_per_event(),
+        rounds_detail: rounds.iter().map(round_record).collect::<Result<_, _>>()?,
+        ..ArmRecord::default()
+    };
+    counts(&mut record);
+    costs(&mut record, plan, &rounds, controls);
+    wire(&mut record, &rounds);
+    memory(&mut record, &rounds);
+    if arm == Arm::Keepalive {
+        record.burst = Some(burst(plan, &rounds));
+    }
+    record.histograms = histograms(&record.rounds_detail)?;
+    absences(&mut record, arm);
+    Ok(Some(record))
+}
+
+fn counts(record: &mut ArmRecord) {
+    let fewest = |figure: fn(&RoundRecord) -> u64| {
+        record.rounds_detail.iter().map(figure).min().unwrap_or(0)
+    };
+    record.connections_established = fewest(|round| round.connections_established);
+    record.connections_held_at_end = fewest(|round| round.connections_held_at_end);
+    for round in &record.rounds_detail {
+        for (cause, count) in &round.connections_lost {
+            *record.connections_lost.entry(cause.clone()).or_default() += count;
+        }
+        record.drops.softnet_backlog += round.drops.softnet_backlog;
+        record.drops.listen += round.drops.listen;
+        record.drops.cq_overflow += round.drops.cq_overflow;
+        record.drops.retransmitted += round.drops.retransmitted;
+    }
+}
+
+fn costs(record: &mut ArmRecord, plan: &CostPlan, rounds: &[Round<'_>], controls: Controls<'_>) {
+    let column = |figure: fn(&Round<'_>) -> f64| rounds.iter().map(figure).collect::<Vec<_>>();
+    let (spent, hours) = (column(busy), column(connection_hours));
+    let seed = plan.options.seed;
+    let floor = controls.noise_floor_ns();
+    if record.name == Arm::None.name() {
+        let nothing = vec![0.0; spent.len()];
+        record.cpu_ns_per_connection_hour =
+            paired_bootstrap(&spent, &nothing, &hours, 0.0, seed).ok();
+        return;
+    }
+    let control = column(control_busy);
+    let net = |divisor: &[f64]| paired_bootstrap(&spent, &control, divisor, floor, seed).ok();
+    record.cpu_ns_per_connection_hour = net(&hours);
+    let Some(events) = rounds
+        .iter()
+        .map(|round| round.events)
+        .collect::<Option<Vec<_>>>()
+    else {
+        return;
+    };
+    record.events = Some(record.rounds_detail.iter().map(|round| round.events).sum());
+    let windows: f64 = rounds.iter().map(|round| float(round.trial.window.0)).sum();
+    record.events_per_second = Some(events.iter().sum::<f64>() / windows * 1e9);
+    record.cpu_ns_per_event = net(&events);
+    if rounds[0].trial.spec.arm == Arm::Keepalive {
+        let attempted = column(|round| round.attempted);
+        record.events_attempted = Some(
+            record
+                .rounds_detail
+                .iter()
+                .map(|round| round.probes_attempted)
+                .sum(),
+        );
+        record.cpu_ns_per_attempt = net(&attempted);
+    }
+}
+
+fn wire(record: &mut ArmRecord, rounds: &[Round<'_>]) {
+    let sum = |figure: fn(&Round<'_>) -> f64| rounds.iter().map(figure).sum::<f64>();
+    let (packets, bytes) = (sum(|round| round.packets), sum(|round| round.bytes));
+    if record.events.is_some() {
+        let events = sum(|round| round.events.unwrap_or(0.0));
+        if events > 0.0 {
+            record.packets_per_event = Some(packets / events);
+            record.wire_bytes_per_event = Some(bytes / events);
+        }
+        let per_hour = bytes / sum(connection_hours);
+        record.wire_bytes_per_connection_hour = Some(whole(per_hour));
+    }
+}
+
+fn memory(record: &mut ArmRecord, rounds: &[Round<'_>]) {
+    let all: Vec<MemoryPerConnection> = rounds.iter().map(|round| round.trial.memory).collect();
+    record.memory_bytes_per_connection = MemoryPerConnection {
+        server_user: median(all.iter().filter_map(|memory| memory.server_user)),
+        load_user: median(all.iter().filter_map(|memory| memory.load_user)),
+        kernel_sockets: median(all.iter().filter_map(|memory| memory.kernel_sockets)),
+        kernel_io_uring: median(all.iter().filter_map(|memory| memory.kernel_io_uring)),
+        remainder: median(all.iter().filter_map(|memory| memory.remainder)),
+        total: median(all.iter().filter_map(|memory| memory.total)),
+    };
+    for round in rounds {
+        record.absent.extend(round.trial.memory_absent.clone());
+    }
+}
+
+fn burst(plan: &CostPlan, rounds: &[Round<'_>]) -> Burst {
+    let most = |figure: fn(&Trial) -> u64| {
+        rounds
+            .iter()
+            .map(|round| figure(round.trial))
+            .max()
+            .unwrap_or(0)
+    };
+    let spec = &rounds[0].trial.spec;
+    Burst {
+        probes_per_10ms_max: most(|trial| trial.burst.probes_max),
+        probes_per_10ms_p99: most(|trial| trial.burst.probes_p99),
+        predicted_packets_per_burst: plan.predicted_burst(spec.connections, spec.ramp_rate),
+        backlog_limit: plan.host.backlog,
+    }
+}
+
+/// Merged over the rounds, by name.
+fn histograms(
+    rounds: &[RoundRecord],
+) -> Result<BTreeMap<String, HistogramRecord>, ExperimentError> {
+    let mut merged = BTreeMap::new();
+    for (name, text) in rounds.iter().flat_map(|round| &round.histograms) {
+        fold(&mut merged, name, text)?;
+    }
+    merged
+        .into_iter()
+        .map(|(name, text)| Ok((name, HistogramRecord::of(&decode(&text)?)?)))
+        .collect()
+}
+
+fn fold(
+    merged: &mut BTreeMap<String, String>,
+    name: &str,
+    text: &str,
+) -> Result<(), ExperimentError> {
+    let sum = match merged.get(name) {
+        Some(other) => merge(other, text)?,
+        None => text.to_owned(),
+    };
+    merged.insert(name.to_owned(), sum);
+    Ok(())
+}
+
+fn absences(record: &mut ArmRecord, arm: Arm) {
+    let has_lateness = record.histograms.contains_key("lateness");
+    let mut say = |key: &str, reason: &str| {
+        record.absent.insert(key.to_owned(), reason.to_owned());
+    };
+    if arm == Arm::None {
+        for key in [
+            "events",
+            "events_per_second",
+            "cpu_ns_per_event",
+            "packets_per_event",
+        ] {
+            say(key, "the control has no events");
+        }
+        say(
+            "wire_bytes_per_connection_hour",
+            "the control sends nothing",
+        );
+    }
+    if matches!(arm, Arm::None | Arm::Keepalive) {
+        let reason = if arm == Arm::None {
+            "the control sends nothing"
+        } else {
+            "the kernel does not tell when a probe left or its ACK came"
+        };
+        for key in ["rtt", "response", "schedule_lag"] {
+            say(key, reason);
+        }
+        say("lateness", "no timing wheel runs in this arm");
+    }
+    if arm.has_heartbeats() && !has_lateness {
+        say(
+            "lateness",
+            "no deadline's entry came due in the window: it is shorter than the timeout",
+        );
+    }
+    if arm == Arm::HeartbeatOneway {
+        for key in ["rtt", "response"] {
+            say(key, "one-way heartbeats are not answered");
+        }
+    }
+}
+
+fn round_record(round: &Round<'_>) -> Result<RoundRecord, ExperimentError> {
+    let trial = round.trial;
+    let (server, load) = (&trial.server, &trial.load);
+    let mut merged = BTreeMap::new();
+    for (name, text) in server.histograms.iter().chain(&load.histograms) {
+        fold(&mut merged, name, text)?;
+    }
+    let (server_end, load_end) = (&trial.server_final.totals, &trial.load_final.totals);
+    let held = load
+        .totals
+        .open
+        .min(server.totals.open)
+        .min(trial.kernel_held);
+    Ok(RoundRecord {
+        round: trial.spec.round,
+        position: u32::try_from(trial.spec.place.0).unwrap_or(u32::MAX),
+        window_ns: trial.window.0,
+        counting_window_ns: server.window_ns.0.max(load.window_ns.0),
+        ramp_ms: trial.ramp.0 / 1_000_000,
+        connections_requested: trial.spec.connections,
+        connections_established: load_end.established.min(server_end.established),
+        connections_held_at_end: held,
+        heartbeats_sent: in_window(server, |c| c.heartbeats_sent)
+            + in_window(load, |c| c.heartbeats_sent),
+        heartbeats_received: in_window(server, |c| c.heartbeats_received)
+            + in_window(load, |c| c.heartbeats_received),
+        acks_received: in_window(server, |c| c.acks_received)
+            + in_window(load, |c| c.acks_received),
+        heartbeats_scheduled: super::checks::scheduled(trial),
+        heartbeats_sent_total: server_end.heartbeats_sent + load_end.heartbeats_sent,
+        heartbeats_received_total: server_end.heartbeats_received + load_end.heartbeats_received,
+        probes_attempted: trial.wire.probes_attempted,
+        events: whole(round.events.unwrap_or(0.0)),
+        cpu_ns: trial.cpu,
+        packets: trial.wire.packets,
+        wire_bytes: trial.wire.ip_bytes,
+        drops: Drops {
+            softnet_backlog: trial.wire.softnet_drops,
+            listen: trial.listen_drops,
+            cq_overflow: server_end.completion_overflows + load_end.completion_overflows,
+            retransmitted: trial.wire.retransmitted,
+        },
+        connections_lost: super::checks::lost(server_end, load_end),
+        histograms: merged,
+        window_started_epoch_ms: trial.window_epoch_ms,
+    })
+}
+
+fn in_window(snapshot: &Snapshot, figure: fn(&crate::shard::Counters) -> u64) -> u64 {
+    snapshot.window.as_ref().map_or(0, figure)
+}
+
+fn mean_cpu(rounds: &[Round<'_>]) -> CpuNanos {
+    let count = rounds.len() as u64;
+    let mean = |figure: fn(&CpuNanos) -> u64| {
+        rounds
+            .iter()
+            .map(|round| figure(&round.trial.cpu))
+            .sum::<u64>()
+            / count.max(1)
+    };
+    let ksoftirqd = rounds
+        .iter()
+        .map(|round| round.trial.cpu.ksoftirqd)
+        .sum::<Option<u64>>();
+    CpuNanos {
+        busy: mean(|cpu| cpu.busy),
+        user: mean(|cpu| cpu.user),
+        system: mean(|cpu| cpu.system),
+        softirq: mean(|cpu| cpu.softirq),
+        ksoftirqd: ksoftirqd.map(|sum| sum / count.max(1)),
+        server_process: mean(|cpu| cpu.server_process),
+        load_process: mean(|cpu| cpu.load_process),
+    }
+}
+
+fn median<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Option<T> {
+    let mut sorted: Vec<T> = values.collect();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied()
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and nanoseconds of minutes, below 2^53"
+)]
+pub(super) fn float(value: u64) -> f64 {
+    value as f64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "rounded, and saturating at the ends as wanted"
+)]
+fn whole(value: f64) -> u64 {
+    value.round() as u64
+}
