@@ -32,6 +32,9 @@ const BUSY_TICK: Nanos = Nanos::from_millis(1);
 /// How often a thread shows its counters.
 const PUBLISH_EVERY: Nanos = Nanos::from_millis(200);
 
+/// The same while connections come and go, so that the end of a ramp is seen soon.
+const PUBLISH_BUSY: Nanos = Nanos::from_millis(40);
+
 /// Whether the bank may sleep a whole tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
@@ -189,7 +192,12 @@ fn run(
             bank.drive(clock)?;
         }
         let now = clock.now();
-        if phase != bank.acknowledged || now - bank.published_at >= PUBLISH_EVERY {
+        let due = if pace == Pace::Busy {
+            PUBLISH_BUSY
+        } else {
+            PUBLISH_EVERY
+        };
+        if phase != bank.acknowledged || now - bank.published_at >= due {
             board.publish(seat, bank.snapshot(now));
             bank.published_at = now;
             if bank.may_acknowledge(phase, pace) {

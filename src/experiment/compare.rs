@@ -129,15 +129,28 @@ fn quantile(round: &RoundRecord, quantile: f64) -> Option<f64> {
     Some(float(histogram.value_at_quantile(quantile)))
 }
 
+const ONE_ROUND: &str = "One round gives no interval, so no row has a winner: run without --quick, or \
+                         with --rounds 3";
+
 /// Every row the arms have figures for.
 pub(super) fn comparisons(arms: &[ArmRecord], seed: u64) -> Vec<Comparison> {
     let Some(control) = arms.iter().find(|arm| arm.name == Arm::None.name()) else {
         return Vec::new();
     };
-    METRICS
+    let mut rows: Vec<Comparison> = METRICS
         .iter()
         .filter_map(|metric| compare(metric, arms, control, seed))
-        .collect()
+        .collect();
+    if control.rounds_detail.len() < 2 {
+        // The same "not resolved" in every row would only be noise.
+        for row in &mut rows {
+            row.sentence.clear();
+        }
+        if let Some(first) = rows.first_mut() {
+            ONE_ROUND.clone_into(&mut first.sentence);
+        }
+    }
+    rows
 }
 
 fn compare(

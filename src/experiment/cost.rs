@@ -17,7 +17,8 @@ use crate::record::{ArmRecord, Environment, Kind, Record, Rung, SCHEMA_VERSION, 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Rounds on the drop-free rung: it answers one question and must not double the run.
+/// Rounds on the drop-free rung, each with two thirds of the window: it answers one question and must not double
+/// the run.
 const RUNG_ROUNDS: u32 = 2;
 
 /// Runs the plan with `executable`'s halves and returns what was measured, also when it was cut short.
@@ -100,6 +101,7 @@ fn all_trials(stage: &mut Stage<'_>, trials: &mut Vec<Trial>) -> Result<(), Expe
                 name,
                 connections: plan.connections,
                 ramp_rate: plan.ramp_rate,
+                steady: plan.steady,
                 round,
                 place,
             };
@@ -158,6 +160,7 @@ fn rung_rounds(
                 name: arm.to_string(),
                 connections,
                 ramp_rate: rate_over(connections, plan.options.budget.interval),
+                steady: plan.steady * 2 / 3,
                 round: plan.rounds + round,
                 place: (main + trials.len(), total),
             };

@@ -44,6 +44,7 @@ pub(super) struct TrialSpec {
     pub(super) name: String,
     pub(super) connections: u64,
     pub(super) ramp_rate: u64,
+    pub(super) steady: Duration,
     pub(super) round: u32,
     /// Place among all trials, and how many there are.
     pub(super) place: (usize, usize),
@@ -121,7 +122,7 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
         CpuSnapshot::take(server_pid, load_pid)?,
         WireSnapshot::take(INTERFACE)?,
     );
-    hold(stage, &spec, &mut halves, "steady", stage.plan.steady)?;
+    hold(stage, &spec, &mut halves, "steady", spec.steady)?;
     let (cpu_closed, wire_closed) = (
         CpuSnapshot::take(server_pid, load_pid)?,
         WireSnapshot::take(INTERFACE)?,

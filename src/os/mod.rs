@@ -19,6 +19,7 @@ pub mod cores;
 pub mod cpu;
 pub mod established;
 pub mod limits;
+pub mod lock;
 pub mod memory;
 pub mod network;
 pub mod wait;
