@@ -131,9 +131,11 @@ impl Shard {
         if connection.unanswered == connection.sequence {
             self.detector.forget(index);
         } else {
-            let oldest = scheduled_at(connection, connection.unanswered, self.settings.interval);
+            // The instant at which the oldest unanswered heartbeat left is not stored, and counting from the one
+            // at which it was due would cut its timeout short by as much as it left late. The ack is a sign of
+            // life, so the timer starts over, as TCP's does (RFC 6298, 5.3).
             self.detector
-                .expect_by(index, oldest + self.settings.answer_timeout);
+                .expect_by(index, cx.now + self.settings.answer_timeout);
         }
         Judged::Fine
     }
