@@ -62,6 +62,7 @@ pub enum Accepting {
 #[derive(Debug)]
 pub struct Shard {
     settings: Settings,
+    capacity: u32,
     table: Table,
     detector: Detector,
     /// When each sender's next heartbeat is due.
@@ -77,9 +78,9 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// A shard for at most `capacity` connections (more are taken, but move its tables). Accepted connections
-    /// get the ordinals `first_ordinal`, `first_ordinal + step`, …, so that the shards of one server share one
-    /// spread of phases.
+    /// A shard for `capacity` connections: with so many it stops accepting (those that come until the kernel
+    /// sees it are taken, but move its tables). Accepted connections get the ordinals `first_ordinal`,
+    /// `first_ordinal + step`, …, so that the shards of one server share one spread of phases.
     #[must_use]
     pub fn new(settings: Settings, capacity: u32, ordinals: (u32, u32), now: Nanos) -> Self {
         let clock = TickClock::new(now, settings.tick);
@@ -99,6 +100,7 @@ impl Shard {
         };
         Self {
             settings,
+            capacity,
             table: Table::with_capacity(capacity),
             detector: Detector::new(watched, clock, timeout, now),
             schedule: Wheel::with_capacity(sending, clock.floor(now)),
@@ -256,6 +258,11 @@ impl Shard {
                 self.accepted_ordinals.0 = ordinal.wrapping_add(step);
                 let index = self.table.insert(Some(slot), ordinal, cx.now, State::Open);
                 self.established(index, cx);
+                // Told now and not when the tick is over: while a crowd keeps the backlog full, one tick's rounds
+                // would take more connections than the table has slots to spare.
+                if self.table.len() >= self.capacity as usize {
+                    self.stop_accept(cx);
+                }
             }
             Err(libc::ENFILE) => self.counters.table_full += 1,
             Err(_) => {}
