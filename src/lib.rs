@@ -76,5 +76,7 @@ pub mod ring;
 pub mod server;
 pub mod shard;
 pub mod socket;
+#[cfg(test)]
+mod tests;
 pub mod units;
 pub mod wheel;

@@ -8,7 +8,7 @@ use crate::shard::Accepting;
 
 /// What the gate wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum GateAction {
+pub(crate) enum GateAction {
     /// As it is.
     Nothing,
     /// Arm the accept of this ring.
@@ -23,7 +23,7 @@ pub(super) enum GateAction {
 ///
 /// A ring that was full takes connections again when a 64th of its places is free, so that a connection that
 /// comes and goes at the brim does not switch the accept each time.
-pub(super) fn decide(capacity: usize, rings: &[(usize, Accepting)]) -> GateAction {
+pub(crate) fn decide(capacity: usize, rings: &[(usize, Accepting)]) -> GateAction {
     let active = rings
         .iter()
         .position(|(_, accepting)| *accepting != Accepting::Off);

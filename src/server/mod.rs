@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-mod gate;
+pub(crate) mod gate;
 
 use crate::bank::{BankConfig, Crew, Director, Lane, Pace, Phase, PlanError, RingPlan};
 use crate::clock::MonotonicClock;
