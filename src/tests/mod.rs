@@ -1,9 +1,10 @@
-//! Tests of more than one module: two shards joined by a model of the kernel.
+//! Tests of more than one module: shards against a model of the kernel, and the shape of the source tree.
 //!
-//! No test here measures time: the simulation's clock is a number.
+//! No test here measures time: the simulation's clock is a number, and the layer test reads files.
 
 mod dice;
 mod fake_ring;
+mod layers;
 mod simulation;
 mod socket;
 mod world;
