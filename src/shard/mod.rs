@@ -25,7 +25,7 @@ pub use instruments::Instruments;
 pub use settings::{Phases, Role, Settings};
 
 use crate::detector::Detector;
-use crate::ring::{Completion, Operation, Token, TokenKind};
+use crate::ring::{Completion, GENERATION_LIMIT, Operation, Token, TokenKind};
 use crate::units::{Nanos, TickClock};
 use crate::wheel::Wheel;
 use connection::{Connection, State, Table};
@@ -143,7 +143,7 @@ impl Shard {
     /// Arms the multishot accept. Does nothing unless it is off.
     pub fn start_accept(&mut self, listener: RawFd, cx: &mut Context<'_>) {
         if self.accepting == Accepting::Off {
-            self.accept_life += 1;
+            self.accept_life = (self.accept_life + 1) % GENERATION_LIMIT;
             let token = Token::new(TokenKind::Accept, 0, self.accept_life);
             cx.operations
                 .push_back(Operation::Accept { listener, token });
