@@ -60,6 +60,7 @@
 
 pub mod arm;
 pub mod bank;
+pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod detector;

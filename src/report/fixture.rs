@@ -378,7 +378,7 @@ fn comparisons() -> Vec<Comparison> {
 }
 
 /// A comparison in which keepalive's bursts overflow the backlog and close healthy connections.
-pub(super) fn record() -> Record {
+pub(crate) fn record() -> Record {
     Record {
         schema_version: SCHEMA_VERSION,
         kind: Kind::Cost,

@@ -22,7 +22,7 @@
 mod answer;
 mod csv;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod folder;
 mod format;
 mod hgrm;

@@ -1,0 +1,201 @@
+//! Groups of flags that several subcommands share, and the checked values they become.
+//!
+//! Does not read or change the host; [`super::host`] does. Each group is a clap `Args` to
+//! `flatten`. The doc comment of a field is its help text.
+
+use super::{Failure, parse};
+use crate::arm::{Arm, Budget};
+use crate::os::cores::usable_cores;
+use crate::shard::{Phases, Role, Settings};
+use crate::socket::keepalive::Keepalive;
+use crate::units::Nanos;
+use clap::{Args, ValueEnum};
+use parse::CoreList;
+use std::time::Duration;
+
+/// The detection budget: a preset, or a time and misses, or an interval and a timeout.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Detection")]
+pub struct BudgetFlags {
+    /// Find a dead peer within this after its last sign of life [default: 9s]
+    #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true,
+          conflicts_with_all = ["interval", "timeout", "preset"])]
+    pub detect_within: Option<Duration>,
+    /// Intervals of silence that make the verdict [default: 3]
+    #[arg(long, value_name = "N", value_parser = parse::misses, allow_hyphen_values = true,
+          conflicts_with_all = ["interval", "timeout", "preset"])]
+    pub misses: Option<u32>,
+    /// Gap between two heartbeats of one connection, given outright
+    #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true,
+          requires = "timeout", conflicts_with = "preset")]
+    pub interval: Option<Duration>,
+    /// Silence that makes the verdict, given outright; at least two intervals
+    #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true,
+          requires = "interval", conflicts_with = "preset")]
+    pub timeout: Option<Duration>,
+    /// A named budget [default: strict]
+    #[arg(long, value_enum)]
+    pub preset: Option<Preset>,
+}
+
+/// A named budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    /// Verdict 6 to 9 s after a fault
+    Strict,
+    /// Verdict 30 to 40 s after a fault
+    Relaxed,
+}
+
+impl BudgetFlags {
+    /// The timing of every arm.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when no arm, or not the kernel, can keep such a budget.
+    pub fn budget(&self) -> Result<Budget, Failure> {
+        if let (Some(interval), Some(timeout)) = (self.interval, self.timeout) {
+            return Budget::from_interval(interval, timeout)
+                .map_err(|error| Failure::Usage(error.to_string()));
+        }
+        let (within, misses) = match self.preset {
+            Some(Preset::Relaxed) => Budget::RELAXED,
+            Some(Preset::Strict) | None => Budget::STRICT,
+        };
+        Budget::derive(
+            self.detect_within.unwrap_or(within),
+            self.misses.unwrap_or(misses),
+        )
+        .map_err(|error| Failure::Usage(error.to_string()))
+    }
+}
+
+/// Which end's sockets carry keepalive in the keepalive arm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum KeepaliveSide {
+    /// The accepted ones
+    #[default]
+    Server,
+    /// The opened ones
+    Client,
+    /// All
+    Both,
+}
+
+/// How both halves pass the time and set their sockets up.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Engine")]
+pub struct EngineFlags {
+    /// How often a core thread looks at its rings, 1ms to 1s
+    #[arg(long, value_name = "TIME", default_value = "8ms", value_parser = parse::tick,
+          allow_hyphen_values = true)]
+    pub tick: Nanos,
+    /// Whether heartbeats are spread over the interval or all leave at once
+    #[arg(long, default_value = "staggered", value_parser = parse::phases())]
+    pub phases: Phases,
+    /// TCP congestion control of every socket [default: cubic, or else the system's]
+    #[arg(long, value_name = "NAME")]
+    pub congestion: Option<String>,
+    /// Whose sockets carry keepalive in the keepalive arm
+    #[arg(long, value_enum, default_value_t)]
+    pub keepalive_side: KeepaliveSide,
+}
+
+impl EngineFlags {
+    /// What the shards of a half with this `role` are told.
+    #[must_use]
+    pub fn settings(&self, role: Role, budget: &Budget, keepalive: bool) -> Settings {
+        Settings {
+            role,
+            interval: budget.interval,
+            idle_timeout: budget.idle_timeout,
+            answer_timeout: budget.answer_timeout,
+            tick: self.tick,
+            phases: self.phases,
+            keepalive,
+        }
+    }
+
+    /// Keepalive of the server's sockets.
+    #[must_use]
+    pub fn server_keepalive(&self, arm: Arm, budget: &Budget) -> Option<Keepalive> {
+        keepalive(arm, budget, self.keepalive_side != KeepaliveSide::Client)
+    }
+
+    /// Keepalive of the load generator's sockets.
+    #[must_use]
+    pub fn load_keepalive(&self, arm: Arm, budget: &Budget) -> Option<Keepalive> {
+        keepalive(arm, budget, self.keepalive_side != KeepaliveSide::Server)
+    }
+}
+
+fn keepalive(arm: Arm, budget: &Budget, here: bool) -> Option<Keepalive> {
+    (here && arm == Arm::Keepalive).then_some(Keepalive {
+        idle_s: budget.keepalive_idle_s,
+        interval_s: budget.keepalive_interval_s,
+        count: budget.keepalive_count,
+    })
+}
+
+/// How many connections.
+#[derive(Clone, Debug, Args)]
+pub struct ConnectionsFlag {
+    /// Connections to hold
+    #[arg(long, value_name = "N", default_value = "10k", value_parser = parse::connections,
+          allow_hyphen_values = true)]
+    pub connections: u64,
+}
+
+/// Where the server's threads run.
+#[derive(Clone, Debug, Args)]
+pub struct ServerCoresFlag {
+    /// Cores of the server, one thread and one listener each [default: all usable]
+    #[arg(long, value_name = "LIST", value_parser = parse::cores, allow_hyphen_values = true)]
+    pub server_cores: Option<CoreList>,
+}
+
+/// Where the load generator's threads run.
+#[derive(Clone, Debug, Args)]
+pub struct LoadCoresFlag {
+    /// Cores of the load generator, one thread each [default: all usable]
+    #[arg(long, value_name = "LIST", value_parser = parse::cores, allow_hyphen_values = true)]
+    pub load_cores: Option<CoreList>,
+}
+
+/// The cores named, or else all that may be used; never empty.
+#[must_use]
+pub fn cores_or_all(named: Option<&CoreList>) -> Vec<usize> {
+    let cores = named.map_or_else(usable_cores, |list| list.0.clone());
+    if cores.is_empty() { vec![0] } else { cores }
+}
+
+/// How fast connections are opened.
+#[derive(Clone, Debug, Args)]
+pub struct RampFlag {
+    /// Connections opened per second (5k, 5k/s) [default: as fast as they are accepted]
+    #[arg(long, value_name = "N/s", value_parser = parse::rate, allow_hyphen_values = true)]
+    pub ramp_rate: Option<u64>,
+}
+
+/// What makes two runs alike.
+#[derive(Clone, Debug, Args)]
+pub struct SeedFlag {
+    /// Seed of everything drawn at random [default: drawn, and recorded]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// What is said where.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputFlags {
+    /// Print the result as JSON; the text then goes to standard error
+    #[arg(long)]
+    pub json: bool,
+    /// No settings and no progress, only warnings and the result
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+#[cfg(test)]
+#[path = "flags_tests.rs"]
+mod tests;

@@ -1,0 +1,193 @@
+//! From the text of one argument to a checked value, with a sentence when it is none.
+//!
+//! Does not look at two arguments together; [`super::flags`] does.
+
+use crate::arm::Arm;
+use crate::os::cores::usable_cores;
+use crate::shard::Phases;
+use crate::units::{HumanCount, Nanos, parse_count, parse_duration};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// The most connections that may be asked for.
+pub const MOST_CONNECTIONS: u64 = 10_000_000;
+/// The longest duration that may be asked for.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// 1 to [`MOST_CONNECTIONS`].
+///
+/// # Errors
+/// A sentence for the user, as all parsers here.
+pub fn connections(text: &str) -> Result<u64, String> {
+    match parse_count(text)? {
+        0 => Err("at least 1 is needed".to_owned()),
+        count if count > MOST_CONNECTIONS => Err(format!(
+            "at most {} are taken",
+            HumanCount(MOST_CONNECTIONS)
+        )),
+        count => Ok(count),
+    }
+}
+
+/// Connections per second: `5k` or `5k/s`.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn rate(text: &str) -> Result<u64, String> {
+    let count = text.trim().trim_end_matches("/s");
+    match parse_count(count)? {
+        0 => Err("at least 1 a second is needed; leave the flag out for no bound".to_owned()),
+        rate => Ok(rate),
+    }
+}
+
+/// A duration of more than zero and at most a year.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let span = parse_duration(text)?;
+    if span.is_zero() {
+        return Err("it must be more than zero".to_owned());
+    }
+    if span > LONGEST {
+        return Err("it must be at most a year".to_owned());
+    }
+    Ok(span)
+}
+
+/// A duration of zero to a year.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn pause(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        span if span > LONGEST => Err("it must be at most a year".to_owned()),
+        span => Ok(span),
+    }
+}
+
+/// The length of a tick, 1ms to 1s.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn tick(text: &str) -> Result<Nanos, String> {
+    let span = Nanos::from(parse_duration(text)?);
+    if (Nanos::from_millis(1)..=Nanos::from_secs(1)).contains(&span) {
+        Ok(span)
+    } else {
+        Err("it must be 1ms to 1s".to_owned())
+    }
+}
+
+/// Intervals of silence that make a verdict, 2 to 100.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn misses(text: &str) -> Result<u32, String> {
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|misses| (2..=100).contains(misses))
+        .ok_or_else(|| "it must be 2 to 100: one lost packet makes no verdict".to_owned())
+}
+
+/// Cores to run on, each of which exists and may be used, none twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoreList(pub Vec<usize>);
+
+/// `0,1,3`, checked against this process's affinity mask.
+///
+/// # Errors
+/// A sentence for the user that names the usable cores.
+pub fn cores(text: &str) -> Result<CoreList, String> {
+    cores_among(text, &usable_cores())
+}
+
+fn cores_among(text: &str, usable: &[usize]) -> Result<CoreList, String> {
+    let mut seen = BTreeSet::new();
+    let mut cores = Vec::new();
+    for part in text.split(',') {
+        let core: usize = part
+            .trim()
+            .parse()
+            .map_err(|_| format!("`{part}` is not a core: write 0,1"))?;
+        if !usable.contains(&core) {
+            let names: Vec<_> = usable.iter().map(usize::to_string).collect();
+            return Err(format!(
+                "core {core} is not among those usable here: {}",
+                names.join(",")
+            ));
+        }
+        if !seen.insert(core) {
+            return Err(format!("core {core} is named twice"));
+        }
+        cores.push(core);
+    }
+    Ok(CoreList(cores))
+}
+
+/// An arm by its name.
+#[must_use]
+pub fn arm() -> impl TypedValueParser<Value = Arm> {
+    PossibleValuesParser::new(Arm::ALL.map(Arm::name)).try_map(|name| name.parse::<Arm>())
+}
+
+/// How heartbeats are spread over the interval.
+#[must_use]
+pub fn phases() -> impl TypedValueParser<Value = Phases> {
+    PossibleValuesParser::new(["staggered", "aligned"]).map(|name| match name.as_str() {
+        "aligned" => Phases::Aligned,
+        _ => Phases::Staggered,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_values_are_taken() {
+        assert_eq!(connections("1M"), Ok(1_000_000));
+        assert_eq!((rate("5k"), rate("5k/s")), (Ok(5_000), Ok(5_000)));
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(pause("0s"), Ok(Duration::ZERO));
+        assert_eq!(tick("8ms"), Ok(Nanos::from_millis(8)));
+        assert_eq!(misses("3"), Ok(3));
+    }
+
+    #[test]
+    fn bounds_hold_at_both_ends() {
+        assert!(connections("0").is_err() && connections("10M").is_ok());
+        assert!(connections("10000001").is_err());
+        assert!(rate("0/s").is_err() && rate("/s").is_err() && rate("-1").is_err());
+        assert!(duration("0s").is_err() && duration("2years").is_err());
+        assert!(duration("30").unwrap_err().contains("30s"));
+        assert!(pause("2years").is_err());
+        assert!(tick("1ms").is_ok() && tick("999us").is_err());
+        assert!(tick("1s").is_ok() && tick("1001ms").is_err());
+        assert!(misses("1").is_err() && misses("2").is_ok());
+        assert!(misses("100").is_ok() && misses("101").is_err() && misses("x").is_err());
+    }
+
+    #[test]
+    fn cores_exist_and_are_named_once() {
+        let usable = [0, 2, 3];
+        assert_eq!(cores_among("3, 0", &usable), Ok(CoreList(vec![3, 0])));
+        let unusable = cores_among("0,1", &usable).unwrap_err();
+        assert!(
+            unusable.contains("core 1") && unusable.contains("0,2,3"),
+            "{unusable}"
+        );
+        assert!(cores_among("2,2", &usable).unwrap_err().contains("twice"));
+        for bad in ["", "0,", "-1", "a"] {
+            assert!(
+                cores_among(bad, &usable)
+                    .unwrap_err()
+                    .contains("not a core"),
+                "{bad}"
+            );
+        }
+    }
+}
