@@ -8,10 +8,13 @@
 #![forbid(unsafe_code)]
 
 pub mod flags;
+mod half;
 pub mod host;
 pub mod output;
 pub mod parse;
 mod report;
+mod serve;
+mod session;
 pub mod signals;
 // Another subcommand: its module here, its line in `Command`, its line in `dispatch`.
 
@@ -32,11 +35,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(Box<serve::ServeArgs>),
     Report(report::ReportArgs),
 }
 
 fn dispatch(command: &Command) -> Result<(), Failure> {
     match command {
+        Command::Serve(args) => serve::run(args),
         Command::Report(args) => report::run(args),
     }
 }

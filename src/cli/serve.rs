@@ -1,0 +1,143 @@
+//! `ringbeat serve`: the server by hand.
+//!
+//! Does not open connections. Listens on loopback alone unless told an address.
+
+use super::flags::{ServerCoresFlag, cores_or_all};
+use super::half::{Effective, HalfFlags, conclude, controlled, counted};
+use super::session::{Session, Wait};
+use super::signals::Signals;
+use super::{Failure, host, output};
+use crate::arm::Budget;
+use crate::bank::{Phase, Snapshot};
+use crate::server::{Server, ServerConfig, ServerError};
+use crate::socket::SocketError;
+use crate::socket::port::choose_port;
+use crate::units::HumanCount;
+use clap::Args;
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// Ports tried before giving up: between choosing and binding somebody else may take one.
+const PORT_TRIES: u32 = 8;
+
+/// Hold the connections that arrive: the server's half, by hand
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Where to listen [default: all of 127.0.0.0/8, at a free port]
+    ///
+    /// Port 0 chooses a free port outside of the range of outgoing connections.
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+    #[command(flatten)]
+    cores: ServerCoresFlag,
+    #[command(flatten)]
+    half: HalfFlags,
+}
+
+pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
+    if args.half.controlled {
+        return controlled();
+    }
+    let budget = args.half.budget.budget()?;
+    let signals = Signals::register()?;
+    let nofile = host::prepare()?;
+    let mut config = configure(args, &budget, nofile)?;
+    let server = start(args.listen, &mut config)?;
+    announce(args, &budget, &config, &server);
+    let quiet = args.half.output.quiet;
+    let mut session = Session::new(&server.crew, &signals, quiet);
+    session.go(Phase::Open)?;
+    let ended = session.wait("serving", args.half.duration, |_| false)?;
+    let (before, mut last) = session.drain(args.half.engine.tick)?;
+    // A server by hand opens no window.
+    last.window = None;
+    conclude(args.half.output, &report(&before, &last), &last)?;
+    match ended {
+        Wait::Signal(signal) => Err(Failure::Interrupted(signal)),
+        Wait::Reached | Wait::Elapsed => Ok(()),
+    }
+}
+
+fn configure(args: &ServeArgs, budget: &Budget, nofile: u64) -> Result<ServerConfig, Failure> {
+    let half = &args.half;
+    let keepalive = half.engine.server_keepalive(half.arm, budget);
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    Ok(ServerConfig {
+        address: args.listen.unwrap_or(anywhere),
+        loopback: args.listen.is_none(),
+        connections: half.connections.connections,
+        cores: cores_or_all(args.cores.server_cores.as_ref()),
+        nofile,
+        somaxconn: host::accept_queue(),
+        settings: half
+            .engine
+            .settings(half.arm.server_role(), budget, keepalive.is_some()),
+        keepalive,
+        congestion: host::congestion(half.engine.congestion.as_deref())?,
+    })
+}
+
+/// Starts at the port asked for, or at one that is free.
+fn start(listen: Option<SocketAddr>, config: &mut ServerConfig) -> Result<Server, Failure> {
+    let fixed = listen.is_some_and(|address| address.port() != 0);
+    let mut tries = if fixed { 1 } else { PORT_TRIES };
+    loop {
+        if !fixed {
+            let (port, _) =
+                choose_port(host::ephemeral()).map_err(|error| Failure::Host(error.to_string()))?;
+            config.address.set_port(port);
+        }
+        tries -= 1;
+        match Server::start(config) {
+            Ok(server) => return Ok(server),
+            Err(ServerError::Socket(SocketError::PortBusy { .. })) if tries > 0 => {}
+            Err(error) => return Err(Failure::Host(error.to_string())),
+        }
+    }
+}
+
+/// Says what is in force before the first connection is accepted. The line with the address is for
+/// scripts and comes even when quiet.
+fn announce(args: &ServeArgs, budget: &Budget, config: &ServerConfig, server: &Server) {
+    let port = server.address.port();
+    if !args.half.output.quiet {
+        let effective = Effective {
+            flags: &args.half,
+            budget,
+            plan: server.plan,
+            cores: &config.cores,
+            nofile: config.nofile,
+            congestion: config.congestion.as_deref(),
+            keepalive: config.keepalive,
+        };
+        let mut rows = effective.rows();
+        let address = if config.loopback {
+            format!(
+                "127.0.0.0/8, port {port}: connect with `ringbeat load --target loopback:{port}`"
+            )
+        } else {
+            server.address.to_string()
+        };
+        rows.push(("address", address));
+        output::note(&output::aligned(&rows));
+    }
+    if let Some(warning) = host::port_warning(port) {
+        output::warn(&warning);
+    }
+    let shown = if config.loopback {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+    } else {
+        server.address
+    };
+    output::note(&format!("listening on {shown}"));
+}
+
+fn report(before: &Snapshot, last: &Snapshot) -> String {
+    let connections = format!(
+        "accepted {}, open at the end {}",
+        HumanCount(last.totals.established),
+        HumanCount(before.totals.open)
+    );
+    let mut rows = vec![("connections", connections)];
+    rows.extend(counted(&last.totals));
+    output::aligned(&rows)
+}
