@@ -7,9 +7,11 @@
 
 #![forbid(unsafe_code)]
 
+mod audit;
 pub mod flags;
 mod half;
 pub mod host;
+mod load;
 pub mod output;
 pub mod parse;
 mod report;
@@ -36,12 +38,14 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Box<serve::ServeArgs>),
+    Load(Box<load::LoadArgs>),
     Report(report::ReportArgs),
 }
 
 fn dispatch(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Serve(args) => serve::run(args),
+        Command::Load(args) => load::run(args),
         Command::Report(args) => report::run(args),
     }
 }
@@ -127,5 +131,56 @@ mod tests {
                 .message()
                 .contains("SIGTERM")
         );
+    }
+
+    #[test]
+    fn absurd_arguments_are_usage_errors_that_say_why() {
+        let load = ["load", "--target", "127.0.0.1:7000"];
+        for (arguments, why) in [
+            (&["--connections", "0"][..], "at least 1"),
+            (&["--connections", "-5"], "not a count"),
+            (&["--connections", "11M"], "at most"),
+            (&["--tick", "0ms"], "1ms to 1s"),
+            (&["--tick", "2s"], "1ms to 1s"),
+            (&["--tick", "-8ms"], "not a duration"),
+            (&["--for", "0s"], "more than zero"),
+            (&["--misses", "0"], "2 to 100"),
+            (&["--misses", "-1"], "2 to 100"),
+            (&["--detect-within", "0s"], "more than zero"),
+            (&["--interval", "0s", "--timeout", "3s"], "more than zero"),
+            (&["--interval", "3s"], "--timeout"),
+            (
+                &["--preset", "strict", "--misses", "3"],
+                "cannot be used with",
+            ),
+            (
+                &["--preset", "strict", "--timeout", "3s"],
+                "cannot be used with",
+            ),
+            (
+                &[
+                    "--detect-within",
+                    "9s",
+                    "--interval",
+                    "3s",
+                    "--timeout",
+                    "9s",
+                ],
+                "cannot be used with",
+            ),
+            (&["--arm", "ping"], "heartbeat-oneway"),
+            (&["--phases", "random"], "staggered"),
+            (&["--keepalive-side", "left"], "server"),
+            (&["--load-cores", "100000"], "usable here"),
+            (&["--load-cores", ""], "not a core"),
+            (&["--ramp-rate", "0"], "at least 1"),
+        ] {
+            let all = std::iter::once("ringbeat")
+                .chain(load)
+                .chain(arguments.iter().copied());
+            let error = Cli::try_parse_from(all).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(why), "{arguments:?}: {error}");
+        }
     }
 }

@@ -83,6 +83,14 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Says something beside the status line.
+    pub(super) fn say(&self, text: &str) {
+        match &self.status.line {
+            Some(line) => line.suspend(|| output::note(text)),
+            None => output::note(text),
+        }
+    }
+
     /// Ends every connection in order. Returns what there was before the first was ended, and the
     /// last word.
     pub(super) fn drain(&mut self, tick: Nanos) -> Result<(Snapshot, Snapshot), Failure> {
