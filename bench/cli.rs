@@ -1,0 +1,20 @@
+//! The built binary from end to end: what it prints, what it exits with, what it refuses.
+//!
+//! Does not measure and asserts no times. Every process is killed when its test ends, whatever
+//! happens; ports are chosen by the server or by the kernel, so tests run side by side.
+
+#[cfg(test)]
+#[path = "cli/child.rs"]
+mod child;
+#[cfg(test)]
+#[path = "cli/halves.rs"]
+mod halves;
+#[cfg(test)]
+#[path = "cli/orders.rs"]
+mod orders;
+#[cfg(test)]
+#[path = "cli/peers.rs"]
+mod peers;
+#[cfg(test)]
+#[path = "cli/refusals.rs"]
+mod refusals;
