@@ -109,6 +109,51 @@ impl FromStr for Arm {
     }
 }
 
+/// Whose sockets carry keepalive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeepaliveSide {
+    /// The accepted ones.
+    #[default]
+    Server,
+    /// The connecting ones.
+    Client,
+    /// Both.
+    Both,
+}
+
+impl KeepaliveSide {
+    /// All, the default first.
+    pub const ALL: [Self; 3] = [Self::Server, Self::Client, Self::Both];
+
+    /// The name on the command line and in the record.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Client => "client",
+            Self::Both => "both",
+        }
+    }
+
+    /// Whether the accepted sockets carry it.
+    #[must_use]
+    pub const fn server(self) -> bool {
+        matches!(self, Self::Server | Self::Both)
+    }
+
+    /// Whether the connecting sockets carry it.
+    #[must_use]
+    pub const fn client(self) -> bool {
+        matches!(self, Self::Client | Self::Both)
+    }
+
+    /// Ends of a connection that probe.
+    #[must_use]
+    pub const fn ends(self) -> u64 {
+        if matches!(self, Self::Both) { 2 } else { 1 }
+    }
+}
+
 /// The detection budget and the timing derived from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {

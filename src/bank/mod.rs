@@ -218,9 +218,14 @@ fn next_tick(config: &BankConfig, now: Nanos, pace: Pace) -> Nanos {
         Pace::Tick => config.settings.tick,
         Pace::Busy => BUSY_TICK.min(config.settings.tick),
     };
-    let offset = config.tick_offset.0 % tick.0.max(1);
-    let since = now - Nanos(offset);
-    Nanos((since.0 / tick.0.max(1) + 1) * tick.0 + offset)
+    grid(config.tick_offset, tick, now) + tick
+}
+
+/// The last instant not after `now` that is a multiple of `tick` plus `offset`.
+fn grid(offset: Nanos, tick: Nanos, now: Nanos) -> Nanos {
+    let length = tick.0.max(1);
+    let offset = offset.0 % length;
+    Nanos((now - Nanos(offset)).0 / length * length + offset)
 }
 
 /// The lanes of one core and what they have measured.
@@ -238,12 +243,15 @@ impl Bank {
     fn new(config: &BankConfig, now: Nanos) -> Result<Self, RingError> {
         let plan = &config.plan;
         let (seat, seats) = config.seat;
+        // Wheel ticks begin where the thread wakes; out of step, everything would fire up to a tick late.
+        let origin = grid(config.tick_offset, config.settings.tick, now);
         let rings = plan.rings_per_core;
         let lanes = (0..rings)
             .map(|ring| {
                 let first = seat * rings + ring;
                 let ordinals = (first, seats * rings);
-                let shard = Shard::new(config.settings, plan.connections_per_ring, ordinals, now);
+                let shard =
+                    Shard::new(config.settings, plan.connections_per_ring, ordinals, origin);
                 Ok(Lane::new(shard, Ring::new(plan.slots, &config.options)?))
             })
             .collect::<Result<_, RingError>>()?;

@@ -4,7 +4,7 @@
 //! `flatten`. The doc comment of a field is its help text.
 
 use super::{Failure, parse};
-use crate::arm::{Arm, Budget};
+use crate::arm::{Arm, Budget, KeepaliveSide};
 use crate::os::cores::usable_cores;
 use crate::shard::{Phases, Role, Settings};
 use crate::socket::keepalive::Keepalive;
@@ -69,18 +69,6 @@ impl BudgetFlags {
     }
 }
 
-/// Which end's sockets carry keepalive in the keepalive arm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum KeepaliveSide {
-    /// The accepted ones
-    #[default]
-    Server,
-    /// The opened ones
-    Client,
-    /// All
-    Both,
-}
-
 /// How both halves pass the time and set their sockets up.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Engine")]
@@ -96,7 +84,7 @@ pub struct EngineFlags {
     #[arg(long, value_name = "NAME")]
     pub congestion: Option<String>,
     /// Whose sockets carry keepalive in the keepalive arm
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, default_value = "server", value_parser = parse::keepalive_side())]
     pub keepalive_side: KeepaliveSide,
 }
 
@@ -118,13 +106,13 @@ impl EngineFlags {
     /// Keepalive of the server's sockets.
     #[must_use]
     pub fn server_keepalive(&self, arm: Arm, budget: &Budget) -> Option<Keepalive> {
-        keepalive(arm, budget, self.keepalive_side != KeepaliveSide::Client)
+        keepalive(arm, budget, self.keepalive_side.server())
     }
 
     /// Keepalive of the load generator's sockets.
     #[must_use]
     pub fn load_keepalive(&self, arm: Arm, budget: &Budget) -> Option<Keepalive> {
-        keepalive(arm, budget, self.keepalive_side != KeepaliveSide::Server)
+        keepalive(arm, budget, self.keepalive_side.client())
     }
 }
 

@@ -8,17 +8,18 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod compare;
 pub mod flags;
 mod half;
 pub mod host;
 mod load;
 pub mod output;
 pub mod parse;
+mod progress;
 mod report;
 mod serve;
 mod session;
 pub mod signals;
-// Another subcommand: its module here, its line in `Command`, its line in `dispatch`.
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Compare(Box<compare::CompareArgs>),
     Serve(Box<serve::ServeArgs>),
     Load(Box<load::LoadArgs>),
     Report(report::ReportArgs),
@@ -44,6 +46,7 @@ enum Command {
 
 fn dispatch(command: &Command) -> Result<(), Failure> {
     match command {
+        Command::Compare(args) => compare::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Load(args) => load::run(args),
         Command::Report(args) => report::run(args),

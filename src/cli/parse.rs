@@ -2,7 +2,7 @@
 //!
 //! Does not look at two arguments together; [`super::flags`] does.
 
-use crate::arm::Arm;
+use crate::arm::{Arm, KeepaliveSide};
 use crate::os::cores::usable_cores;
 use crate::shard::Phases;
 use crate::units::{HumanCount, Nanos, parse_count, parse_duration};
@@ -132,6 +132,29 @@ fn cores_among(text: &str, usable: &[usize]) -> Result<CoreList, String> {
 #[must_use]
 pub fn arm() -> impl TypedValueParser<Value = Arm> {
     PossibleValuesParser::new(Arm::ALL.map(Arm::name)).try_map(|name| name.parse::<Arm>())
+}
+
+/// Rounds of a comparison, 1 to 100.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn rounds(text: &str) -> Result<u32, String> {
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|rounds| (1..=100).contains(rounds))
+        .ok_or_else(|| "it must be 1 to 100".to_owned())
+}
+
+/// Whose sockets carry keepalive.
+#[must_use]
+pub fn keepalive_side() -> impl TypedValueParser<Value = KeepaliveSide> {
+    PossibleValuesParser::new(KeepaliveSide::ALL.map(KeepaliveSide::name)).map(|name| {
+        let named = KeepaliveSide::ALL
+            .into_iter()
+            .find(|side| side.name() == name);
+        named.unwrap_or_default()
+    })
 }
 
 /// How heartbeats are spread over the interval.

@@ -169,8 +169,8 @@ fn population(trial: &Trial, warn: &mut impl FnMut(&str, bool, String, &str)) {
                 HumanCount(trial.spec.connections),
                 HumanCount(trial.wire.softnet_drops)
             ),
-            "this is a result: the kernel fires probes in bursts that exceed net.core.netdev_max_backlog \
-             (fact in the report); raise that sysctl, or spread the idle times",
+            "this is a result: the kernel fires probes in bursts that exceed net.core.netdev_max_backlog; \
+             raise that sysctl, or spread the idle times",
         );
     }
     let others: u64 = lost.values().sum::<u64>() - by_keepalive;

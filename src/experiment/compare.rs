@@ -7,10 +7,26 @@ use super::summary::float;
 use crate::arm::Arm;
 use crate::measure::statistics::ratio_bootstrap;
 use crate::record::{ArmRecord, Comparison, ComparisonEntry, RoundRecord, decode};
+use std::fmt::Write as _;
+
+/// The part of an arm's attempted events that took place.
+fn share_delivered(arm: &ArmRecord) -> f64 {
+    match (arm.events, arm.events_attempted) {
+        (Some(events), Some(attempted)) if attempted > 0 => float(events) / float(attempted),
+        _ => 1.0,
+    }
+}
+
+/// An arm that left a tenth of its work undone cannot be the cheapest at doing it.
+fn shirks(arm: &ArmRecord) -> bool {
+    share_delivered(arm) < 0.9
+}
 
 /// What a row compares.
 struct Metric {
     key: &'static str,
+    /// Whether less work done makes the figure smaller.
+    of_cost: bool,
     title: &'static str,
     unit: &'static str,
     /// The arm's figure with its interval, and whether it stands out of the noise.
@@ -22,6 +38,7 @@ struct Metric {
 const METRICS: [Metric; 9] = [
     Metric {
         key: "cpu_ns_per_event",
+        of_cost: true,
         title: "CPU per event",
         unit: "ns",
         figure: |arm| estimate(arm, arm.cpu_ns_per_event),
@@ -29,6 +46,7 @@ const METRICS: [Metric; 9] = [
     },
     Metric {
         key: "cpu_ns_per_connection_hour",
+        of_cost: true,
         title: "CPU per connection and hour",
         unit: "ns",
         figure: |arm| estimate(arm, arm.cpu_ns_per_connection_hour),
@@ -36,6 +54,7 @@ const METRICS: [Metric; 9] = [
     },
     Metric {
         key: "packets_per_event",
+        of_cost: true,
         title: "packets per event",
         unit: "packets",
         figure: |arm| exact(arm, arm.packets_per_event),
@@ -45,6 +64,7 @@ const METRICS: [Metric; 9] = [
     },
     Metric {
         key: "wire_bytes_per_connection_hour",
+        of_cost: true,
         title: "bytes on the wire per connection and hour",
         unit: "bytes",
         figure: |arm| exact(arm, arm.wire_bytes_per_connection_hour.map(float)),
@@ -55,6 +75,7 @@ const METRICS: [Metric; 9] = [
     },
     Metric {
         key: "memory_bytes_per_connection",
+        of_cost: false,
         title: "memory per connection",
         unit: "bytes",
         figure: |arm| exact(arm, arm.memory_bytes_per_connection.total.map(float)),
@@ -62,6 +83,7 @@ const METRICS: [Metric; 9] = [
     },
     Metric {
         key: "rtt_p50_ns",
+        of_cost: false,
         title: "RTT p50",
         unit: "ns",
         figure: |arm| exact(arm, arm.histograms.get("rtt").map(|rtt| float(rtt.p50))),
@@ -69,6 +91,7 @@ const METRICS: [Metric; 9] = [
     },
     Metric {
         key: "rtt_p99_ns",
+        of_cost: false,
         title: "RTT p99",
         unit: "ns",
         figure: |arm| exact(arm, arm.histograms.get("rtt").map(|rtt| float(rtt.p99))),
@@ -76,6 +99,7 @@ const METRICS: [Metric; 9] = [
     },
     Metric {
         key: "rtt_p999_ns",
+        of_cost: false,
         title: "RTT p99.9",
         unit: "ns",
         figure: |arm| exact(arm, arm.histograms.get("rtt").map(|rtt| float(rtt.p999))),
@@ -83,6 +107,7 @@ const METRICS: [Metric; 9] = [
     },
     Metric {
         key: "rtt_max_ns",
+        of_cost: false,
         title: "RTT max",
         unit: "ns",
         figure: |arm| exact(arm, arm.histograms.get("rtt").map(|rtt| float(rtt.max))),
@@ -160,8 +185,12 @@ fn compare(
     seed: u64,
 ) -> Option<Comparison> {
     let others = arms.iter().filter(|arm| arm.name != control.name);
-    let mut entries: Vec<ComparisonEntry> = others.filter_map(metric.figure).collect();
+    let (idle, working): (Vec<_>, Vec<_>) = others.partition(|arm| metric.of_cost && shirks(arm));
+    let mut entries: Vec<ComparisonEntry> = working.into_iter().filter_map(metric.figure).collect();
     entries.sort_by(|one, other| one.value.total_cmp(&other.value));
+    if entries.is_empty() {
+        return None;
+    }
     let best = entries.first()?.clone();
     let mut comparison = Comparison {
         metric: metric.key.to_owned(),
@@ -206,6 +235,15 @@ fn compare(
                 metric.title, best.arm, second.arm
             ),
         };
+    }
+    for arm in idle {
+        let share = share_delivered(arm) * 100.0;
+        write!(
+            comparison.sentence,
+            "; {} is left out, because only {share:.0} % of its probes were delivered",
+            arm.name
+        )
+        .unwrap_or_default();
     }
     comparison.entries = entries;
     Some(comparison)
@@ -257,7 +295,7 @@ mod tests {
         let control = arm("none", &[100, 110, 105], 0);
         let cheap = arm("keepalive", &[5100, 5000, 5200], 5);
         let dear = arm("heartbeat", &[18_100, 18_900, 17_700], 18);
-        let rows = comparisons(&[control.clone(), dear, cheap.clone()], 1);
+        let rows = comparisons(&[control.clone(), dear.clone(), cheap.clone()], 1);
         let row = rows
             .iter()
             .find(|row| row.metric == "cpu_ns_per_event")
@@ -265,6 +303,16 @@ mod tests {
         assert_eq!(row.winner.as_deref(), Some("keepalive"));
         assert_eq!(row.entries[0].arm, "keepalive");
         assert!(row.lead_ratio_milli.unwrap().low > 3000, "{row:?}");
+        let mut undone = cheap.clone();
+        (undone.events, undone.events_attempted) = (Some(300), Some(1000));
+        let other = arm("heartbeat-oneway", &[9000, 9100, 9200], 9);
+        let rows = comparisons(&[control.clone(), undone, other, dear], 1);
+        assert_eq!(rows[0].winner.as_deref(), Some("heartbeat-oneway"));
+        assert!(
+            rows[0].sentence.contains("only 30 %"),
+            "{}",
+            rows[0].sentence
+        );
         let twin = arm("keepalive#2", &[5150, 5050, 5100], 5);
         let rows = comparisons(&[control, cheap, twin], 1);
         assert_eq!(rows[0].winner, None);

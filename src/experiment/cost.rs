@@ -14,6 +14,7 @@ use crate::clock::{Clock as _, MonotonicClock, wall_rfc3339};
 use crate::environment;
 use crate::os::network::SocketStats;
 use crate::record::{ArmRecord, Environment, Kind, Record, Rung, SCHEMA_VERSION, Warning};
+use crate::units::HumanCount;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -123,9 +124,12 @@ fn rung_for(plan: &CostPlan, trials: &[Trial]) -> Option<(u64, String)> {
     }
     let connections = plan.drop_free_connections()?;
     let reason = format!(
-        "at {} connections the kernel's backlog dropped {dropped} packets of keepalive's bursts; at \
-         {connections} a burst is expected to fit net.core.netdev_max_backlog = {}",
-        plan.connections, plan.host.backlog
+        "at {} connections the kernel's backlog dropped {} packets of keepalive's bursts; at {} a burst is \
+         expected to fit net.core.netdev_max_backlog = {}",
+        HumanCount(plan.connections),
+        HumanCount(dropped),
+        HumanCount(connections),
+        HumanCount(plan.host.backlog)
     );
     Some((connections, reason))
 }
@@ -151,7 +155,8 @@ fn rung_rounds(
     let main: usize = plan.order.iter().map(Vec::len).sum();
     let total = main + arms.len() * RUNG_ROUNDS as usize;
     stage.observer.note(&format!(
-        "measuring again at {connections} connections, where no burst overflows"
+        "measuring again at {} connections, where no burst overflows",
+        HumanCount(connections)
     ));
     for round in 0..RUNG_ROUNDS {
         for &arm in &arms {

@@ -29,7 +29,7 @@ mod trial;
 
 pub use capacity::{CapacityError, HostFacts};
 pub use cost::run_cost;
-pub use plan::{CostOptions, CostPlan, DEFAULT_CONNECTIONS, KeepaliveSide, QUICK_CONNECTIONS};
+pub use plan::{CostOptions, CostPlan, DEFAULT_CONNECTIONS, QUICK_CONNECTIONS};
 
 use crate::measure::MeasureError;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! Pure. Everything that can be refused before a connection is opened is refused here.
 
 use super::capacity::{CapacityError, HostFacts, fit};
-use crate::arm::{Arm, Budget};
+use crate::arm::{Arm, Budget, KeepaliveSide};
 use crate::bank::{PlanError, RingPlan};
 use crate::measure::keepalive::predict_burst_after_ramp;
 use crate::record::Config;
@@ -19,43 +19,6 @@ pub const DEFAULT_CONNECTIONS: u64 = 100_000;
 /// Connections of `--quick`.
 pub const QUICK_CONNECTIONS: u64 = 10_000;
 
-/// Whose sockets carry keepalive.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum KeepaliveSide {
-    /// The accepted ones.
-    #[default]
-    Server,
-    /// The connecting ones.
-    Client,
-    /// Both.
-    Both,
-}
-
-impl KeepaliveSide {
-    /// The name on the command line and in the record.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Server => "server",
-            Self::Client => "client",
-            Self::Both => "both",
-        }
-    }
-
-    pub(super) const fn server(self) -> bool {
-        matches!(self, Self::Server | Self::Both)
-    }
-
-    pub(super) const fn client(self) -> bool {
-        matches!(self, Self::Client | Self::Both)
-    }
-
-    /// Ends of a connection that probe.
-    const fn ends(self) -> u64 {
-        if matches!(self, Self::Both) { 2 } else { 1 }
-    }
-}
-
 /// What a user may choose.
 #[derive(Clone, Debug)]
 pub struct CostOptions {
@@ -69,6 +32,8 @@ pub struct CostOptions {
     pub budget: Budget,
     /// The measured window; `None` is two intervals.
     pub steady: Option<Duration>,
+    /// Wait between the last connection and the window; `None` is half a second, less when quick.
+    pub settle: Option<Duration>,
     /// Rounds; `None` is three, or one when quick.
     pub rounds: Option<u32>,
     /// Connections per second; `None` spreads the ramp over one interval.
@@ -139,7 +104,9 @@ impl CostPlan {
         let ramp_rate = options
             .ramp_rate
             .unwrap_or_else(|| rate_over(connections, options.budget.interval));
-        let settle = Duration::from_millis(if options.quick { 300 } else { 500 });
+        let settle = options
+            .settle
+            .unwrap_or_else(|| Duration::from_millis(if options.quick { 300 } else { 500 }));
         Ok(Self {
             options,
             host,

@@ -9,7 +9,7 @@
 //!   and fall into the remainder.
 //! - kernel `io_uring`: growth of `io_kiocb`, one per armed request; file nodes are `kmalloc-*` and
 //!   fall into the remainder.
-//! - total: how much `MemFree` shrank. It has the page cache and every other process in it, so it
+//! - total: how much `MemFree` and the per-CPU free lists shrank together. It has the page cache and every other process in it, so it
 //!   is worth something only for many connections; the remainder is what it leaves over the rest,
 //!   and may be negative.
 
@@ -79,7 +79,7 @@ pub fn per_connection(
     let load = resident_growth(&before.load, &after.load);
     let sockets = slab_growth(before, after, &SOCKET_CACHES);
     let ring = slab_growth(before, after, &[RING_CACHE]);
-    let total = Ok(difference(before.system.free, after.system.free));
+    let total = Ok(difference(free(before.system), free(after.system)));
     let remainder = total.clone().and_then(|total: i64| {
         let parts = [&server, &load, &sockets, &ring].into_iter().cloned();
         let known: i64 = parts
@@ -115,6 +115,11 @@ pub fn per_connection(
         total: grown("total", total),
     };
     (memory, absent)
+}
+
+/// Free memory, wherever the allocator keeps it.
+fn free(system: SystemMemory) -> u64 {
+    system.free + system.per_cpu_lists.unwrap_or(0)
 }
 
 /// `minuend − subtrahend`; sizes of memory are far below 2^63.
@@ -182,6 +187,7 @@ mod tests {
                 free,
                 available: free,
                 slab: 0,
+                per_cpu_lists: None,
             },
             slabs: Ok(caches.iter().map(named).collect()),
         }

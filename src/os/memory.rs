@@ -5,6 +5,8 @@
 //! - `/proc/meminfo` (`proc_meminfo(5)`): `MemAvailable` counts reclaimable slabs, among them the
 //!   dentries and inodes of live sockets, which are not reclaimable: to foresee an end of memory
 //!   use `MemFree`.
+//! - `/proc/zoneinfo`: pages on the per-CPU free lists are free and not in `MemFree`; since Linux 6.7 the lists
+//!   tune themselves and hold hundreds of megabytes after a million sockets were closed.
 //! - `/proc/PID/smaps_rollup`: `Private_Clean + Private_Dirty`, the pages no other process maps.
 //!   The two processes of one binary share its text, which belongs to neither's growth.
 //! - `/proc/slabinfo` (root; `slabinfo(5)`): whole slabs in use or half empty, so the figure moves
@@ -18,6 +20,7 @@ use std::collections::BTreeMap;
 
 const MEMINFO: &str = "/proc/meminfo";
 const SLABINFO: &str = "/proc/slabinfo";
+const ZONEINFO: &str = "/proc/zoneinfo";
 
 /// The machine's memory at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,15 +33,22 @@ pub struct SystemMemory {
     pub available: u64,
     /// `Slab`.
     pub slab: u64,
+    /// Free pages on the per-CPU lists, which are not in `free`; `None` where `/proc/zoneinfo` is hidden.
+    pub per_cpu_lists: Option<u64>,
 }
 
 impl SystemMemory {
-    /// Reads `/proc/meminfo`.
+    /// Reads `/proc/meminfo`, and `/proc/zoneinfo` where it may.
     ///
     /// # Errors
     /// [`OsError`] when it is unreadable or in another form.
     pub fn read() -> Result<Self, OsError> {
-        parse_meminfo(&read_text(MEMINFO)?)
+        let mut memory = parse_meminfo(&read_text(MEMINFO)?)?;
+        let page_bytes = page_size()?;
+        memory.per_cpu_lists = read_text(ZONEINFO)
+            .ok()
+            .map(|text| parse_per_cpu_lists(&text) * page_bytes);
+        Ok(memory)
     }
 }
 
@@ -54,7 +64,17 @@ pub fn parse_meminfo(text: &str) -> Result<SystemMemory, OsError> {
         free: figure("MemFree")?,
         available: figure("MemAvailable")?,
         slab: figure("Slab")?,
+        per_cpu_lists: None,
     })
+}
+
+/// Pages on all per-CPU lists, from the text of `/proc/zoneinfo` (`zoneinfo_show_print` in mm/vmstat.c).
+#[must_use]
+pub fn parse_per_cpu_lists(text: &str) -> u64 {
+    text.lines()
+        .filter_map(|line| line.trim_start().strip_prefix("count:"))
+        .filter_map(|count| count.trim().parse::<u64>().ok())
+        .sum()
 }
 
 /// Where a [`Resident`] comes from.
@@ -181,6 +201,14 @@ io_kiocb       0      0    256   16    1 : tunables    0    0    0 : slabdata   
         assert_eq!(memory.free, 23_294_448 << 10);
         assert_eq!(memory.slab, 78_320 << 10);
         assert!(parse_meminfo("MemTotal: many\n").is_err());
+    }
+
+    #[test]
+    fn free_pages_hide_on_the_per_cpu_lists() {
+        let sample = "  pagesets\n    cpu: 0\n              count:    6167\n              high: 9\n    \
+                      cpu: 1\n              count:    4923\n  nr_free_pages 3\n";
+        assert_eq!(parse_per_cpu_lists(sample), 11_090);
+        assert_eq!(parse_per_cpu_lists(""), 0);
     }
 
     #[test]

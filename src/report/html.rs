@@ -291,8 +291,11 @@ fn method(record: &Record) -> Markup {
                 "Arms take turns in rounds, on fresh sockets each. Square brackets hold the "
                 "95 % interval over rounds; “not resolved” means it does not rise above the "
                 "noise. RTT runs from sending to the ack; response time from when the "
-                "heartbeat was due, so a stalled sender cannot hide delay. Lateness is fired "
-                "minus deadline."
+                "heartbeat was due, so a stalled sender cannot hide delay. Lateness is how long "
+                "after its tick a timer entry was looked at; rounding up to the tick, less than "
+                "one tick, comes on top. A connection's first exchange is acknowledged at once "
+                "and costs one packet more than the model; a window that begins less than one "
+                "interval after the last connection sees some of these."
             }
             p { "Command: " code { (record.command) } }
             div.scroll { table { tbody {

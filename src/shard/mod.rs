@@ -80,10 +80,11 @@ pub struct Shard {
 impl Shard {
     /// A shard for `capacity` connections: with so many it stops accepting (those that come until the kernel
     /// sees it are taken, but move its tables). Accepted connections get the ordinals `first_ordinal`,
-    /// `first_ordinal + step`, …, so that the shards of one server share one spread of phases.
+    /// `first_ordinal + step`, …, so that the shards of one server share one spread of phases. Wheel ticks begin
+    /// at `origin`, which is not later than the first call.
     #[must_use]
-    pub fn new(settings: Settings, capacity: u32, ordinals: (u32, u32), now: Nanos) -> Self {
-        let clock = TickClock::new(now, settings.tick);
+    pub fn new(settings: Settings, capacity: u32, ordinals: (u32, u32), origin: Nanos) -> Self {
+        let clock = TickClock::new(origin, settings.tick);
         let timeout = match settings.role {
             Role::Sender { .. } => settings.answer_timeout,
             Role::Responder { .. } | Role::Idle => settings.idle_timeout,
@@ -102,8 +103,8 @@ impl Shard {
             settings,
             capacity,
             table: Table::with_capacity(capacity),
-            detector: Detector::new(watched, clock, timeout, now),
-            schedule: Wheel::with_capacity(sending, clock.floor(now)),
+            detector: Detector::new(watched, clock, timeout, origin),
+            schedule: Wheel::with_capacity(sending, clock.floor(origin)),
             clock,
             counters: Counters::default(),
             accepting: Accepting::Off,

@@ -10,6 +10,7 @@ fn options() -> CostOptions {
         arms: Arm::ALL.to_vec(),
         budget: Budget::derive(within, misses).unwrap(),
         steady: None,
+        settle: None,
         rounds: None,
         ramp_rate: None,
         tick: Duration::from_millis(8),

@@ -1,0 +1,7 @@
+//! `ringbeat compare` end to end: the built binary, real sockets, its folder read back.
+//!
+//! Asserts counts and files, never a time or a speed.
+
+#[cfg(test)]
+#[path = "compare/runs.rs"]
+mod runs;
