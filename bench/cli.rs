@@ -16,5 +16,8 @@ mod orders;
 #[path = "cli/peers.rs"]
 mod peers;
 #[cfg(test)]
+#[path = "cli/ports.rs"]
+mod ports;
+#[cfg(test)]
 #[path = "cli/refusals.rs"]
 mod refusals;

@@ -174,7 +174,7 @@ fn without_io_uring(arguments: &'static str, errno: i32) -> Option<Ended> {
 
 #[test]
 fn refused_io_uring_names_the_policy_and_the_remedy() {
-    for arguments in ["serve", "load --target 127.0.0.1:7000"] {
+    for arguments in ["serve", "load --target 127.0.0.1:7000", "compare --quick"] {
         for (errno, words) in [
             (libc::EPERM, ["kernel.io_uring_disabled", "seccomp"]),
             (libc::ENOSYS, ["no io_uring", "seccomp"]),

@@ -11,7 +11,7 @@ use super::signals::Signals;
 use super::{Failure, host, output, parse};
 use crate::arm::{Arm, Budget};
 use crate::bank::{Phase, Snapshot};
-use crate::load::{Load, LoadConfig, loopback_targets};
+use crate::load::{IN_FLIGHT, Load, LoadConfig, loopback_targets};
 use crate::record::decode;
 use crate::units::{HumanCount, HumanNanos};
 use clap::Args;
@@ -125,6 +125,7 @@ fn configure(args: &LoadArgs, budget: &Budget, nofile: u64) -> Result<LoadConfig
         targets,
         connections,
         ramp_rate: args.ramp.ramp_rate,
+        in_flight: IN_FLIGHT.min(host::accept_queue()),
         cores: cores_or_all(args.cores.load_cores.as_ref()),
         nofile,
         settings: half

@@ -45,6 +45,16 @@ pub(super) fn lost(server: &Counters, load: &Counters) -> BTreeMap<String, u64> 
     lost
 }
 
+/// Whether every heartbeat that was sent is accounted for: received, refused by a full send buffer, or lost with a
+/// connection that ended.
+pub(super) fn balanced(server: &Counters, load: &Counters) -> bool {
+    let sent = server.heartbeats_sent + load.heartbeats_sent;
+    let received = server.heartbeats_received + load.heartbeats_received;
+    let blocked = server.sends_blocked + load.sends_blocked;
+    let ended: u64 = server.closed.values().chain(load.closed.values()).sum();
+    received <= sent && sent - received <= blocked + ended
+}
+
 /// Heartbeats that the schedule asks for in the trial's counting window.
 pub(super) fn scheduled(trial: &Trial) -> u64 {
     let sender = match trial.spec.arm {
@@ -208,15 +218,10 @@ fn population(trial: &Trial, warn: &mut impl FnMut(&str, bool, String, &str)) {
 /// Whether both ends count the same heartbeats and the load side kept its schedule.
 fn honesty(plan: &CostPlan, trial: &Trial, warn: &mut impl FnMut(&str, bool, String, &str)) {
     let (server, load) = (&trial.server_final.totals, &trial.load_final.totals);
-    let sent = server.heartbeats_sent + load.heartbeats_sent;
-    let received = server.heartbeats_received + load.heartbeats_received;
-    let blocked = server.sends_blocked + load.sends_blocked;
-    let lost = server
-        .closed
-        .values()
-        .chain(load.closed.values())
-        .sum::<u64>();
-    if received > sent || sent - received > blocked + lost {
+    if !balanced(server, load) {
+        let sent = server.heartbeats_sent + load.heartbeats_sent;
+        let received = server.heartbeats_received + load.heartbeats_received;
+        let blocked = server.sends_blocked + load.sends_blocked;
         warn(
             "count-mismatch",
             true,

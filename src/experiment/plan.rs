@@ -73,6 +73,8 @@ pub struct CostPlan {
     pub(super) ramp_rate: u64,
     pub(super) order: Vec<Vec<usize>>,
     pub(super) ring_plan: String,
+    /// Accept queue of each of the server's listeners.
+    pub(super) backlog: u32,
 }
 
 impl CostPlan {
@@ -86,12 +88,22 @@ impl CostPlan {
         } else {
             DEFAULT_CONNECTIONS
         };
-        let (connections, limited_by) = fit(options.connections, default, &host)
+        let (mut connections, mut limited_by) = fit(options.connections, default, &host)
             .map_err(|error: CapacityError| error.to_string())?;
         let server_cores = u32::try_from(options.server_cores.len()).unwrap_or(u32::MAX);
-        let ring_plan = RingPlan::new(connections, server_cores, host.nofile, host.somaxconn, true)
-            .map_err(|error: PlanError| error.to_string())?
-            .to_string();
+        let ring_plan =
+            |count| RingPlan::new(count, server_cores, host.nofile, host.somaxconn, true);
+        let rings = match ring_plan(connections) {
+            Ok(rings) => rings,
+            // As with memory: a default bends to the limit and says so, a typed number does not.
+            Err(error @ PlanError::OpenFiles { most, .. })
+                if options.connections.is_none() && most > 0 =>
+            {
+                (connections, limited_by) = (most, Some(error.to_string()));
+                ring_plan(most).map_err(|error| error.to_string())?
+            }
+            Err(error) => return Err(error.to_string()),
+        };
         let interval = options.budget.interval.as_duration();
         let steady = options.steady.unwrap_or(if options.quick {
             interval * 4 / 3
@@ -118,7 +130,8 @@ impl CostPlan {
             rounds,
             ramp_rate,
             order,
-            ring_plan,
+            ring_plan: rings.to_string(),
+            backlog: rings.backlog,
         })
     }
 

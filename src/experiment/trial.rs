@@ -12,12 +12,13 @@ use crate::arm::Arm;
 use crate::bank::{Phase, Snapshot};
 use crate::clock::{Clock as _, MonotonicClock, wall_epoch_ms};
 use crate::control::{Order, Word};
-use crate::load::{LoadConfig, loopback_targets};
+use crate::load::{IN_FLIGHT, LoadConfig, loopback_targets};
 use crate::measure::cpu::CpuSnapshot;
 use crate::measure::keepalive::{BurstSampler, BurstSamples};
 use crate::measure::memory::{MemorySnapshot, per_connection};
 use crate::measure::wire::{WireDelta, WireSnapshot};
 use crate::os::established::count_established;
+use crate::os::memory::SystemMemory;
 use crate::os::network::SocketStats;
 use crate::os::wait::wait_until_sockets_drained;
 use crate::record::{CpuNanos, MemoryPerConnection};
@@ -34,8 +35,9 @@ use std::time::Duration;
 const STUCK_AFTER: Nanos = Nanos::from_secs(20);
 /// The longest the sockets of a trial may take to vanish.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(90);
-/// For what is in flight to arrive when the sending has stopped: a few ticks and a delayed ACK.
-const QUIET_SPAN: Duration = Duration::from_millis(120);
+/// The longest to wait for what is in flight when the sending has stopped: several retransmission timeouts
+/// (`TCP_RTO_MIN` is 200 ms) of a frame the backlog dropped.
+const IN_FLIGHT_TIMEOUT: Nanos = Nanos::from_secs(2);
 
 /// Which trial this is.
 #[derive(Clone, Debug)]
@@ -99,6 +101,7 @@ impl Halves {
 /// Runs one trial.
 pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, ExperimentError> {
     wait_for_drain(stage)?;
+    wait_for_memory()?;
     stage.sampler.next_trial();
     let mut halves = start(stage, &spec)?;
     let (server_pid, load_pid) = halves.pids();
@@ -134,9 +137,7 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
 
     halves.load.go(Phase::Quiet)?;
     halves.server.go(Phase::Quiet)?;
-    std::thread::sleep(QUIET_SPAN + stage.plan.options.tick * 4);
-    let load_final = settled(&mut halves.load)?;
-    let server_final = settled(&mut halves.server)?;
+    let (server_final, load_final) = in_flight_arrived(&mut halves)?;
     end(stage, &spec, halves)?;
     Ok(Trial {
         ramp,
@@ -172,6 +173,28 @@ fn wait_for_drain(stage: &Stage<'_>) -> Result<(), ExperimentError> {
         left,
         waited: DRAIN_TIMEOUT,
     })
+}
+
+/// The kernel frees closed sockets behind an RCU grace period and a worker; memory that comes back during the ramp
+/// would be taken off what the new connections cost. Waits until free memory stands still, a second at most.
+fn wait_for_memory() -> Result<(), ExperimentError> {
+    const STILL_BYTES: u64 = 2 << 20;
+    let mut last = SystemMemory::read()?.free_anywhere();
+    let mut still = 0;
+    for _ in 0..20 {
+        std::thread::sleep(Duration::from_millis(50));
+        let free = SystemMemory::read()?.free_anywhere();
+        still = if free.abs_diff(last) < STILL_BYTES {
+            still + 1
+        } else {
+            0
+        };
+        if still == 2 {
+            break;
+        }
+        last = free;
+    }
+    Ok(())
 }
 
 fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError> {
@@ -213,6 +236,7 @@ fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError>
         targets: loopback_targets(spec.connections, address.port(), plan.host.ephemeral),
         connections: spec.connections,
         ramp_rate: Some(spec.ramp_rate),
+        in_flight: IN_FLIGHT.min(u64::from(plan.backlog)),
         cores: options.load_cores.clone(),
         nofile: plan.host.nofile,
         settings: plan.settings(spec.arm, spec.arm.load_role()),
@@ -322,6 +346,19 @@ fn check_interrupt(stage: &Stage<'_>) -> Result<(), ExperimentError> {
     match stage.observer.interrupted() {
         Some(signal) => Err(ExperimentError::Interrupted(signal)),
         None => Ok(()),
+    }
+}
+
+/// Both halves once every heartbeat sent has been received, refused or lost with its connection.
+fn in_flight_arrived(halves: &mut Halves) -> Result<(Snapshot, Snapshot), ExperimentError> {
+    let begun = MonotonicClock.now();
+    loop {
+        let (server, load) = (settled(&mut halves.server)?, settled(&mut halves.load)?);
+        let waited = MonotonicClock.now() - begun;
+        if super::checks::balanced(&server.totals, &load.totals) || waited > IN_FLIGHT_TIMEOUT {
+            return Ok((server, load));
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

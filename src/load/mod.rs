@@ -14,7 +14,7 @@ use crate::ring::SocketOption;
 use crate::shard::{Instruments, Settings};
 use crate::socket::keepalive::Keepalive;
 use crate::units::Nanos;
-use ramp::{IN_FLIGHT, Ramp};
+use ramp::Ramp;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -27,6 +27,8 @@ pub struct LoadConfig {
     pub connections: u64,
     /// Connections per second; `None` is as fast as the connects in flight allow.
     pub ramp_rate: Option<u64>,
+    /// Connects that may be unanswered at once per core; more than the server's accept queue would overflow it.
+    pub in_flight: u64,
     /// Cores, one thread each.
     pub cores: Vec<usize>,
     /// Soft limit on open files.
@@ -59,6 +61,10 @@ pub enum LoadError {
     #[error("{0}")]
     Core(String),
 }
+
+/// Connects in flight per core thread where nothing asks for fewer: well within the accept queue of a listener
+/// with its own defaults, and enough for tens of thousands of connections a second.
+pub const IN_FLIGHT: u64 = 256;
 
 /// A running load generator.
 #[derive(Debug)]
@@ -145,7 +151,7 @@ impl Connector {
         let total = config.connections / cores + u64::from(place < config.connections % cores);
         let rate = config.ramp_rate.map(|rate| rate as f64 / cores as f64);
         Self {
-            ramp: Ramp::new(total, rate, IN_FLIGHT),
+            ramp: Ramp::new(total, rate, config.in_flight),
             targets: config.targets.clone(),
             options: u32::try_from(options).unwrap_or(0),
             capacity: plan.connections_per_ring as usize,

@@ -5,9 +5,6 @@
 
 use crate::units::Nanos;
 
-/// Connects in flight per core thread: half of the shortest accept queue a default host gives one core.
-pub(super) const IN_FLIGHT: u64 = 256;
-
 /// The opening of `total` connections by one core thread.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ramp {

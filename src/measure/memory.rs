@@ -79,7 +79,10 @@ pub fn per_connection(
     let load = resident_growth(&before.load, &after.load);
     let sockets = slab_growth(before, after, &SOCKET_CACHES);
     let ring = slab_growth(before, after, &[RING_CACHE]);
-    let total = Ok(difference(free(before.system), free(after.system)));
+    let total = Ok(difference(
+        before.system.free_anywhere(),
+        after.system.free_anywhere(),
+    ));
     let remainder = total.clone().and_then(|total: i64| {
         let parts = [&server, &load, &sockets, &ring].into_iter().cloned();
         let known: i64 = parts
@@ -115,11 +118,6 @@ pub fn per_connection(
         total: grown("total", total),
     };
     (memory, absent)
-}
-
-/// Free memory, wherever the allocator keeps it.
-fn free(system: SystemMemory) -> u64 {
-    system.free + system.per_cpu_lists.unwrap_or(0)
 }
 
 /// `minuend − subtrahend`; sizes of memory are far below 2^63.

@@ -38,6 +38,12 @@ pub struct SystemMemory {
 }
 
 impl SystemMemory {
+    /// Free memory, wherever the allocator keeps it.
+    #[must_use]
+    pub fn free_anywhere(&self) -> u64 {
+        self.free + self.per_cpu_lists.unwrap_or(0)
+    }
+
     /// Reads `/proc/meminfo`, and `/proc/zoneinfo` where it may.
     ///
     /// # Errors

@@ -245,10 +245,7 @@ fn offence(module: &str, import: &Import<'_>) -> Option<String> {
             file!()
         ));
     };
-    // While there is no `cli`, `main` stands in for it.
-    let written = |name: &str| root().join("src").join(name).exists();
-    let until_cli = module == "main" && !written("cli.rs") && !written("cli");
-    if !allowed.contains(&import.module) && !until_cli {
+    if !allowed.contains(&import.module) {
         return Some(format!(
             "`{module}` may import {allowed:?} and not `{}`",
             import.module

@@ -114,6 +114,30 @@ fn a_burst_over_the_backlog_is_foreseen_and_a_smaller_population_found() {
 }
 
 #[test]
+fn a_low_limit_on_open_files_bends_the_default_and_says_how_to_lift_it() {
+    let low = HostFacts {
+        nofile: 128,
+        ..host()
+    };
+    let bent = CostPlan::new(options(), low.clone()).unwrap();
+    assert!(
+        (1..100_000).contains(&bent.connections),
+        "{}",
+        bent.connections
+    );
+    assert!(
+        bent.forewarnings()[0].contains("ulimit -n"),
+        "{:?}",
+        bent.forewarnings()
+    );
+    let asked = CostOptions {
+        connections: Some(100_000),
+        ..options()
+    };
+    assert!(CostPlan::new(asked, low).unwrap_err().contains("ulimit -n"));
+}
+
+#[test]
 fn too_little_memory_is_said_before_the_start() {
     let poor = HostFacts {
         usable_bytes: 512 << 20,
