@@ -99,7 +99,7 @@ struct Seat {
     failure: Mutex<Option<String>>,
 }
 
-/// See the [module](self).
+/// The phase one way, snapshots the other.
 #[derive(Debug)]
 pub struct Board {
     phase: AtomicU8,

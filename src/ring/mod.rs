@@ -1,7 +1,7 @@
 //! One io_uring for one thread: the only module that may use `unsafe`.
 //!
 //! Does not decide anything: operations go in, completions come out, in the kernel's order. It never waits in
-//! the kernel; whoever drives it sleeps elsewhere. Kernel: Linux 6.7 or newer (see [`self_test`]).
+//! the kernel; whoever drives it sleeps elsewhere. Kernel: Linux 6.7 or newer (see [`self_test()`]).
 //!
 //! Two uses of `unsafe` remain, each with its invariant at its place: handing a submission to the kernel
 //! (`push`) and reading what the kernel received ([`arena`](self)). Both rest on one rule: **only operations that
