@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | [`table`] | the answer, one table, winners, warnings, verdict | the terminal, after a run |
 //! | [`effective_config`] | every setting, defaults included | the terminal, before a run |
-//! | [`markdown_table`] | the same table in Markdown | a README |
+//! | [`markdown_table`] | the answer and its main rows in Markdown | a README |
 //! | [`html()`] | one self-contained page | a browser, a printer |
 //! | [`plots`] | SVG charts, one idea each | the page, a paper |
 //! | [`hgrm()`] | percentile distribution | HdrHistogram's plotter, gnuplot |

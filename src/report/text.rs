@@ -61,31 +61,53 @@ pub fn effective_config(config: &Config) -> String {
     format::plain(&text)
 }
 
-/// The cost table in Markdown, with its footnotes as a list.
+/// Rows a README has room for; the whole table stands in the report.
+const BRIEF: [&str; 11] = [
+    "CPU per event",
+    "CPU per connection-hour",
+    "packets per event (model)",
+    "wire bytes per connection-hour",
+    "total, both ends",
+    "RTT p50",
+    "RTT p99",
+    "RTT p99.9",
+    "RTT max",
+    "asked for",
+    "established",
+];
+
+/// The answer and the rows that matter most, in Markdown: one small table for a README. Where a figure is absent
+/// the whole table says why.
 #[must_use]
 pub fn markdown_table(record: &Record) -> String {
     let whole = CostTable::new(&record.arms, &record.comparisons);
-    let mut text = String::new();
+    let mut text = format!("{}\n\n", answer::headline(record).join(" "));
     let mut line = |cells: Vec<String>| {
         let safe: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
         writeln!(text, "| {} |", safe.join(" | ")).unwrap_or_default();
     };
-    let columns = whole.arms.len() + 2;
     line(header(&whole.arms, true));
-    line(vec!["---".to_owned(); columns]);
-    for group in &whole.groups {
-        let mut title = vec![String::new(); columns];
-        title[0] = format!("**{}**", group.title);
-        line(title);
-        for row in &group.rows {
-            line(cells(row, 0..whole.arms.len(), true));
-        }
-    }
-    if !whole.notes.is_empty() {
-        text.push('\n');
-    }
-    for (place, note) in whole.notes.iter().enumerate() {
-        writeln!(text, "- {} {note}", superscript(place + 1)).unwrap_or_default();
+    line(vec!["---".to_owned(); whole.arms.len() + 2]);
+    let rows = whole.groups.iter().flat_map(|group| &group.rows);
+    let kept = |row: &&Row| {
+        BRIEF.contains(&row.label.as_str())
+            || row.label.starts_with("held")
+            || row.label.starts_with("lost")
+    };
+    for row in rows.filter(kept) {
+        let absent = |cell: String| {
+            if cell.starts_with('–') {
+                "–".to_owned()
+            } else {
+                cell
+            }
+        };
+        line(
+            cells(row, 0..whole.arms.len(), true)
+                .into_iter()
+                .map(absent)
+                .collect(),
+        );
     }
     format::plain(&text)
 }
@@ -353,7 +375,10 @@ mod tests {
             rows.iter().all(|row| row.matches('|').count() == 7),
             "{text}"
         );
-        assert!(text.contains("- ¹ nothing is sent"));
+        for brief in BRIEF {
+            assert!(text.contains(&format!("| {brief} |")), "{brief}: {text}");
+        }
+        assert!(!text.contains('¹'), "{text}");
     }
 
     #[test]
