@@ -1,11 +1,11 @@
 //! Peers that are no load generators: noise, and a half-closed connection.
 
-use super::child::serve;
+use super::child::{run, serve};
 use nix::sys::signal::Signal;
 use ringbeat::protocol::{FRAME_BYTES, Frame, Kind};
 use ringbeat::units::Nanos;
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::Duration;
 
 fn peer(port: u16) -> TcpStream {
@@ -70,4 +70,39 @@ fn a_half_closed_peer_gets_its_ack_and_then_the_end() {
     server.signal(Signal::SIGTERM);
     let ended = server.wait();
     assert!(ended.stdout.contains("peer-closed 1"), "{ended:#?}");
+}
+
+#[test]
+fn a_silent_peer_is_evicted_and_a_lively_one_is_not() {
+    let (server, port) = serve("--interval 1s --timeout 3s");
+    let mut silent = peer(port);
+    let mut lively = peer(port);
+    let watcher = std::thread::spawn(move || silent.read(&mut [0; 1]).unwrap_or(0));
+    let mut sequence = 0;
+    while !watcher.is_finished() {
+        lively.write_all(&heartbeat(sequence)).unwrap();
+        expect_ack(&mut lively, sequence);
+        sequence += 1;
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(watcher.join().unwrap(), 0, "the silent one sees the end");
+    lively.write_all(&heartbeat(sequence)).unwrap();
+    expect_ack(&mut lively, sequence);
+    server.signal(Signal::SIGTERM);
+    let ended = server.wait();
+    for words in ["heartbeat-timeout 1", "drained 1"] {
+        assert!(ended.stdout.contains(words), "{words}: {ended:#?}");
+    }
+}
+
+#[test]
+fn a_server_that_never_answers_is_declared_dead() {
+    // The kernel takes the connections into the backlog and the data into its buffers; nobody acks.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let ended = run(&format!(
+        "load --target {address} --connections 20 --interval 1s --timeout 2s --settle 0s --for 30s"
+    ));
+    assert_eq!(ended.code(), 1, "{ended:#?}");
+    assert!(ended.stdout.contains("answer-timeout 20"), "{ended:#?}");
 }

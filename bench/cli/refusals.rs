@@ -178,6 +178,8 @@ fn refused_io_uring_names_the_policy_and_the_remedy() {
         for (errno, words) in [
             (libc::EPERM, ["kernel.io_uring_disabled", "seccomp"]),
             (libc::ENOSYS, ["no io_uring", "seccomp"]),
+            // What a kernel says to a set-up flag it does not know yet.
+            (libc::EINVAL, ["IORING_SETUP_DEFER_TASKRUN", "Linux 6.1"]),
         ] {
             match without_io_uring(arguments, errno) {
                 Some(ended) => ended.refused_with(3, &words),

@@ -110,7 +110,6 @@ impl Server {
                         listener: Some(listener),
                         capacity,
                         established: 0,
-                        graceful: true,
                     },
                 )
             })
@@ -130,7 +129,6 @@ struct Acceptor {
     listener: Option<socket2::Socket>,
     capacity: usize,
     established: u64,
-    graceful: bool,
 }
 
 impl Acceptor {
@@ -157,8 +155,7 @@ impl Acceptor {
     fn end(&mut self, lanes: &mut [Lane], instruments: &mut Instruments, clock: MonotonicClock) {
         for lane in &mut *lanes {
             lane.with(&clock, instruments, super::shard::Shard::stop_accept);
-            let abort = !self.graceful;
-            lane.with(&clock, instruments, |shard, cx| shard.close_all(abort, cx));
+            lane.with(&clock, instruments, |shard, cx| shard.close_all(false, cx));
         }
         // Closing the listener resets what still waits in its backlog.
         self.listener = None;
