@@ -74,7 +74,7 @@ fn a_half_closed_peer_gets_its_ack_and_then_the_end() {
 
 #[test]
 fn a_silent_peer_is_evicted_and_a_lively_one_is_not() {
-    let (server, port) = serve("--interval 1s --timeout 3s");
+    let (server, port) = serve("--interval 1s --timeout 5s");
     let mut silent = peer(port);
     let mut lively = peer(port);
     let watcher = std::thread::spawn(move || silent.read(&mut [0; 1]).unwrap_or(0));

@@ -31,7 +31,7 @@ const SMALL: [&str; 11] = [
     "--interval",
     "1s",
     "--timeout",
-    "3s",
+    "8s",
     "--seed=7",
 ];
 
