@@ -39,6 +39,34 @@ fn ringbeat() -> Command {
     Command::new(env!("CARGO_BIN_EXE_ringbeat"))
 }
 
+/// The binary in a network namespace of its own, where no other traffic is in the interface's counters; as it is
+/// where the host does not let the test make one.
+fn ringbeat_apart() -> Command {
+    let apart = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args([
+            "--net",
+            "--map-root-user",
+            "sh",
+            "-c",
+            script,
+            env!("CARGO_BIN_EXE_ringbeat"),
+        ]);
+        command
+    };
+    let possible = apart("ip link set lo up")
+        .output()
+        .is_ok_and(|probe| probe.status.success());
+    if possible {
+        apart(r#"ip link set lo up && exec "$0" "$@""#)
+    } else {
+        skipped(
+            "no network namespace to be had; other traffic on loopback would be in the counters",
+        );
+        ringbeat()
+    }
+}
+
 /// Says past the harness's capture that something was not tested here.
 fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
@@ -121,7 +149,7 @@ fn every_arm_holds_what_it_opened_and_both_ends_count_alike() {
     }
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("result");
-    let output = ringbeat()
+    let output = ringbeat_apart()
         .args(SMALL)
         .args(["--quiet", "--out"])
         .arg(&out)

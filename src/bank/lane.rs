@@ -6,10 +6,19 @@
 use crate::clock::Clock;
 use crate::ring::{Operation, Ring, RingError};
 use crate::shard::{Context, Instruments, Shard};
+use crate::units::Nanos;
 use std::collections::VecDeque;
 
-/// Rounds of submit and reap in one tick after which the lane yields to its neighbours.
-const ROUND_BUDGET: u32 = 4096;
+/// How far a lane got in the time it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drive {
+    /// Nothing is queued and nothing is ready: the shard has seen everything its sockets hold.
+    Drained,
+    /// Time was up with completions still to come.
+    Behind,
+    /// Time was up with operations still unsubmitted.
+    Congested,
+}
 
 /// One shard with its ring.
 #[derive(Debug)]
@@ -46,7 +55,9 @@ impl Lane {
         with(&mut self.shard, &mut context)
     }
 
-    /// Submits what is pending, reaps what is ready, and lets the shard answer, until nothing is left to do.
+    /// Submits what is pending, reaps what is ready, and lets the shard answer, until nothing is left to do or
+    /// `spend` is spent: a lane whose peers answer as fast as it works would otherwise keep the core from its
+    /// neighbours for seconds.
     ///
     /// # Errors
     /// [`RingError`] when the ring cannot go on.
@@ -54,15 +65,26 @@ impl Lane {
         &mut self,
         clock: &impl Clock,
         instruments: &mut Instruments,
-    ) -> Result<(), RingError> {
-        for _ in 0..ROUND_BUDGET {
+        spend: Nanos,
+    ) -> Result<Drive, RingError> {
+        let begun = clock.now();
+        let mut now = begun;
+        loop {
             self.submit();
             if !self.ring.has_work() && self.operations.is_empty() {
-                // Nothing queued, nothing ready: an idle lane costs no system call.
-                return Ok(());
+                // An idle lane costs no system call.
+                return Ok(Drive::Drained);
+            }
+            if now - begun > spend {
+                let congested = !self.operations.is_empty();
+                return Ok(if congested {
+                    Drive::Congested
+                } else {
+                    Drive::Behind
+                });
             }
             self.ring.enter()?;
-            let now = clock.now();
+            now = clock.now();
             let Self {
                 shard,
                 ring,
@@ -77,7 +99,6 @@ impl Lane {
                 shard.on_completion(&completion, &mut context);
             })?;
         }
-        Ok(())
     }
 
     /// The ring's own counts.

@@ -14,7 +14,7 @@ mod lane;
 mod plan;
 
 pub use board::{Board, Phase, Snapshot};
-pub use lane::Lane;
+pub use lane::{Drive, Lane};
 pub use plan::{PlanError, RingPlan};
 
 use crate::clock::{Clock, MonotonicClock};
@@ -232,6 +232,7 @@ fn grid(offset: Nanos, tick: Nanos, now: Nanos) -> Nanos {
 #[derive(Debug)]
 struct Bank {
     lanes: Vec<Lane>,
+    tick: Nanos,
     instruments: Instruments,
     acknowledged: Phase,
     published_at: Nanos,
@@ -257,6 +258,7 @@ impl Bank {
             .collect::<Result<_, RingError>>()?;
         Ok(Self {
             lanes,
+            tick: config.settings.tick,
             instruments: Instruments::default(),
             acknowledged: Phase::Hold,
             published_at: now,
@@ -265,19 +267,24 @@ impl Bank {
         })
     }
 
-    /// Completions of every lane, then its wheels, then what the wheels asked for.
+    /// Completions of every lane, then its wheels, then what the wheels asked for. A lane gets one tick's time at
+    /// most, so that under overload the lanes share the core. One that has not seen all its completions judges
+    /// nobody (their heartbeats may be among the unseen), and one whose operations pile up sends nothing new.
     fn tick(&mut self, clock: MonotonicClock) -> Result<(), RingError> {
         for lane in &mut self.lanes {
-            lane.drive(&clock, &mut self.instruments)?;
-            lane.with(&clock, &mut self.instruments, Shard::on_tick);
-            lane.drive(&clock, &mut self.instruments)?;
+            match lane.drive(&clock, &mut self.instruments, self.tick)? {
+                Drive::Drained => lane.with(&clock, &mut self.instruments, Shard::on_tick),
+                Drive::Behind => lane.with(&clock, &mut self.instruments, Shard::on_late_tick),
+                Drive::Congested => {}
+            }
+            lane.drive(&clock, &mut self.instruments, self.tick)?;
         }
         Ok(())
     }
 
     fn drive(&mut self, clock: MonotonicClock) -> Result<(), RingError> {
         for lane in &mut self.lanes {
-            lane.drive(&clock, &mut self.instruments)?;
+            lane.drive(&clock, &mut self.instruments, self.tick)?;
         }
         Ok(())
     }

@@ -216,16 +216,22 @@ impl Shard {
         }
     }
 
-    /// Turns the wheels to the present. Call once per tick, after the completions.
+    /// Turns the wheels to the present. Call once per tick, after all completions.
     pub fn on_tick(&mut self, cx: &mut Context<'_>) {
+        self.on_late_tick(cx);
+        if !self.quiet && self.settings.role != Role::Idle {
+            self.judge(cx);
+        }
+    }
+
+    /// As [`on_tick`](Self::on_tick) while completions are still unread: sends what is due and judges nobody, for a
+    /// peer's heartbeat may be among the unread.
+    pub fn on_late_tick(&mut self, cx: &mut Context<'_>) {
         if self.quiet {
             return;
         }
         if matches!(self.settings.role, Role::Sender { .. }) {
             self.send_due(cx);
-        }
-        if self.settings.role != Role::Idle {
-            self.judge(cx);
         }
     }
 
