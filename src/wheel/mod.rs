@@ -47,8 +47,13 @@
 mod bitmap;
 mod level;
 mod lists;
+mod sweep;
 #[cfg(test)]
 mod tests;
+mod timers;
+
+pub use sweep::Sweep;
+pub use timers::{Timers, TimersKind};
 
 use crate::units::Tick;
 use level::COARSE_LEVELS;
@@ -75,10 +80,11 @@ pub struct Wheel {
     processed: u64,
 }
 
-/// What one [`Wheel::turn_to`] did.
+/// What one [`Wheel::turn_to`] or [`Sweep::turn_to`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Turn {
-    /// Entries looked at: expired, filed again, or dropped because their timer was retired.
+    /// Entries looked at: expired, filed again, or dropped because their timer was retired. In a
+    /// sweep, which looks at everything, the expired ones alone.
     pub visited: usize,
     /// Indices appended to the caller's buffer.
     pub expired: usize,
