@@ -2,14 +2,15 @@
 //!
 //! Does not read a clock, send or close anything, or know sockets: instants and connection indices
 //! go in, verdicts come out. Units: [`Nanos`] at this surface, ticks of the [`TickClock`] beneath.
-//! Time base: the caller's monotonic clock, the same for every call. Allocation: the [`Wheel`]'s,
-//! at construction.
+//! Time base: the caller's monotonic clock, the same for every call. Allocation: that of the
+//! [`Timers`], at construction.
 //!
 //! # Promises
 //!
 //! A verdict is never early: deadlines round up to a tick, the present rounds down. It is late by
-//! less than one tick, plus however late the owner turns the detector; [`Detector::turn_to`]
-//! reports that.
+//! less than one tick with a [wheel](TimersKind::Wheel) and by less than one period with a
+//! [sweep](TimersKind::Sweep), plus however late the owner turns the detector;
+//! [`Detector::turn_to`] reports that.
 //!
 //! # Order of a loop
 //!
@@ -21,10 +22,12 @@
 //! ```
 //! use ringbeat::detector::Detector;
 //! use ringbeat::units::{Nanos, TickClock};
+//! use ringbeat::wheel::TimersKind;
 //!
 //! let start = Nanos::from_secs(100);
 //! let clock = TickClock::new(start, Nanos::from_millis(8));
-//! let mut detector = Detector::new(2, clock, Nanos::from_secs(9), start);
+//! let kind = TimersKind::Wheel;
+//! let mut detector = Detector::new(kind, 2, clock, Nanos::from_secs(9), start);
 //! detector.watch(0, start);
 //! detector.watch(1, start);
 //! detector.heard(1, Nanos::from_secs(103));
@@ -37,9 +40,9 @@
 #![forbid(unsafe_code)]
 
 use crate::units::{Nanos, Tick, TickClock};
-use crate::wheel::{Turn, Wheel};
+use crate::wheel::{Timers, TimersKind, Turn};
 
-/// Deadlines are cut to this many ticks ahead, half of what the wheel can tell apart: 99 days at 8
+/// Deadlines are cut to this many ticks ahead, half of what the timers can tell apart: 99 days at 8
 /// ms.
 const HORIZON_TICKS: u64 = 1 << 30;
 
@@ -47,7 +50,7 @@ const HORIZON_TICKS: u64 = 1 << 30;
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Detector {
-    wheel: Wheel,
+    timers: Timers,
     clock: TickClock,
     timeout: Nanos,
     horizon: Nanos,
@@ -67,18 +70,25 @@ struct Span {
 }
 
 impl Detector {
-    /// A detector that gives a verdict after a silence of `timeout`, with memory for the connection
-    /// indices below `capacity` (see [`Wheel::with_capacity`]), at the present `now`.
+    /// A detector that keeps its deadlines in timers of `kind` and gives a verdict after a silence
+    /// of `timeout`, with memory for the connection indices below `capacity` (see
+    /// [`Timers::with_capacity`]), at the present `now`.
     ///
     /// A timeout of more than 2^30 ticks is cut to that.
     #[must_use]
-    pub fn new(capacity: u32, clock: TickClock, timeout: Nanos, now: Nanos) -> Self {
+    pub fn new(
+        kind: TimersKind,
+        capacity: u32,
+        clock: TickClock,
+        timeout: Nanos,
+        now: Nanos,
+    ) -> Self {
         // A quarter of the range keeps every sum below from overflowing.
         let horizon = clock.tick().0.saturating_mul(HORIZON_TICKS);
         let horizon = Nanos(horizon.min(u64::MAX / 4));
         let timeout = timeout.min(horizon);
         Self {
-            wheel: Wheel::with_capacity(capacity, clock.floor(now)),
+            timers: Timers::with_capacity(kind, capacity, clock.floor(now)),
             recent: Span::around(&clock, now + timeout),
             clock,
             timeout,
@@ -94,7 +104,7 @@ impl Detector {
     /// If `index` is 2^31 - 1 or more.
     pub fn watch(&mut self, index: u32, now: Nanos) {
         let deadline = self.after_timeout(now);
-        self.wheel.arm(index, deadline);
+        self.timers.arm(index, deadline);
     }
 
     /// A sign of life from `index` at `now`: its deadline becomes `now` plus the timeout. Does
@@ -108,7 +118,7 @@ impl Detector {
     /// may shorten. In release builds the verdict then falls between the two.
     pub fn heard(&mut self, index: u32, now: Nanos) {
         let deadline = self.after_timeout(now);
-        self.wheel.refresh(index, deadline);
+        self.timers.refresh(index, deadline);
     }
 
     /// Lets the verdict on `index` be due at `deadline`, earlier or later than before, and watches
@@ -120,23 +130,24 @@ impl Detector {
     pub fn expect_by(&mut self, index: u32, deadline: Nanos) {
         let nearest = deadline.max(self.turned);
         let deadline = nearest.min(self.turned + self.horizon);
-        self.wheel.arm(index, self.clock.ceil(deadline));
+        self.timers.arm(index, self.clock.ceil(deadline));
     }
 
     /// Stops watching `index`: its connection was closed. The index may be watched again at once.
     /// O(1).
     pub fn forget(&mut self, index: u32) {
-        self.wheel.retire(index);
+        self.timers.retire(index);
     }
 
     /// Processes every tick that has begun by `now`, visiting at most `budget` entries, and appends
     /// to `verdicts` the indices that are dead, earlier deadlines first. They are no longer
     /// watched.
     ///
-    /// For every tick at which entries were visited, `lateness` is called with how long after the
-    /// tick's own instant `now` is, and with the number of entries. [`Turn::pending`] says that the
-    /// budget ran out; the next call goes on from there. A `now` before the last one does nothing.
-    /// O(occupied ticks + entries visited).
+    /// `lateness` is called with how long after its tick's own instant `now` is, and for how many
+    /// entries: with a wheel for every tick at which entries were visited, with a sweep for every
+    /// verdict (see [`Timers::turn_to`]). [`Turn::pending`] says that the budget ran out; the next
+    /// call goes on from there. A `now` before the last one does nothing. O(occupied ticks +
+    /// entries visited) with a wheel, O(indices / period) with a sweep.
     pub fn turn_to(
         &mut self,
         now: Nanos,
@@ -145,7 +156,7 @@ impl Detector {
         mut lateness: impl FnMut(Nanos, u64),
     ) -> Turn {
         if now < self.turned {
-            let next_deadline = self.wheel.next_deadline();
+            let next_deadline = self.timers.next_deadline();
             return Turn {
                 next_deadline,
                 ..Turn::default()
@@ -154,25 +165,11 @@ impl Detector {
         self.turned = now;
         let last = self.clock.floor(now);
         let into_last = now - self.clock.instant(last, now);
-        let mut total = Turn::default();
-        loop {
-            let due = self.wheel.next_visit();
-            let tick = due.filter(|due| due.since(last) <= 0).unwrap_or(last);
-            let turn = self.wheel.turn_to(tick, budget - total.visited, verdicts);
-            if turn.visited > 0 {
-                let behind = u64::from(last.since(tick).unsigned_abs());
-                let late = into_last + Nanos(behind * self.clock.tick().0);
-                lateness(late, turn.visited as u64);
-            }
-            total = Turn {
-                visited: total.visited + turn.visited,
-                expired: total.expired + turn.expired,
-                ..turn
-            };
-            if turn.pending || tick == last {
-                return total;
-            }
-        }
+        let tick = self.clock.tick();
+        self.timers
+            .turn_to(last, budget, verdicts, |behind, count| {
+                lateness(into_last + Nanos(u64::from(behind) * tick.0), count);
+            })
     }
 
     /// No verdict falls before this instant; `None` when nothing is watched. `now` is the present,
@@ -180,26 +177,26 @@ impl Detector {
     /// makes progress. O(1).
     #[must_use]
     pub fn next_deadline(&self, now: Nanos) -> Option<Nanos> {
-        let tick = self.wheel.next_deadline()?;
+        let tick = self.timers.next_deadline()?;
         Some(self.clock.instant(tick, now))
     }
 
     /// How many indices are watched.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.wheel.len()
+        self.timers.len()
     }
 
     /// Whether no index is watched.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.wheel.is_empty()
+        self.timers.is_empty()
     }
 
     /// Bytes the detector occupies, its heap memory included, whether used or reserved.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() - size_of::<Wheel>() + self.wheel.memory_bytes()
+        size_of::<Self>() - size_of::<Timers>() + self.timers.memory_bytes()
     }
 
     /// The deadline tick of something heard at `now`. Divides only when that is another tick than
@@ -266,15 +263,23 @@ mod tests {
         detector: Detector,
         deadlines: BTreeMap<u32, Nanos>,
         now: Nanos,
+        /// How late a verdict may be when the detector is turned every tick; never as late as this.
+        bound: Nanos,
     }
 
     impl Pair {
-        fn new(origin: Nanos, now: Nanos) -> Self {
+        fn new(kind: TimersKind, origin: Nanos, now: Nanos) -> Self {
+            let ticks = match kind {
+                TimersKind::Wheel => 1,
+                // One more for the tick number that the sweep cannot store.
+                TimersKind::Sweep { period } => u64::from(period) + 1,
+            };
             let clock = TickClock::new(origin, TICK);
             Self {
-                detector: Detector::new(8, clock, TIMEOUT, now),
+                detector: Detector::new(kind, 8, clock, TIMEOUT, now),
                 deadlines: BTreeMap::new(),
                 now,
+                bound: Nanos(ticks * TICK.0),
             }
         }
 
@@ -339,9 +344,9 @@ mod tests {
         fn turn(&mut self, since_last: Nanos) {
             let mut verdicts = Vec::new();
             let mut counted = 0;
-            let now = self.now;
+            let (now, bound) = (self.now, self.bound);
             let late = |late: Nanos, count: u64| {
-                assert!(late < since_last + TICK, "late by {late:?}");
+                assert!(late < since_last + bound, "late by {late:?}");
                 counted += count;
             };
             let turn = self.detector.turn_to(now, usize::MAX, &mut verdicts, late);
@@ -353,14 +358,18 @@ mod tests {
                 assert!(deadline <= now, "early");
             }
             for (index, &deadline) in &self.deadlines {
-                assert!(now < deadline + TICK, "{index} is a tick late");
+                assert!(now < deadline + bound, "{index} is late");
             }
         }
     }
 
     proptest! {
         #[test]
-        fn verdicts_are_never_early_and_less_than_a_tick_late(
+        fn verdicts_are_never_early_and_less_than_a_tick_or_period_late(
+            kind in prop_oneof![
+                Just(TimersKind::Wheel),
+                (1..20_u32).prop_map(|period| TimersKind::Sweep { period }),
+            ],
             origin in 0..50_000_000_u64,
             uptime in prop_oneof![
                 0..100_000_000_u64,
@@ -369,7 +378,7 @@ mod tests {
             ],
             operations in prop::collection::vec(operation(), 1..60),
         ) {
-            let mut pair = Pair::new(Nanos(origin), Nanos(origin + uptime));
+            let mut pair = Pair::new(kind, Nanos(origin), Nanos(origin + uptime));
             for operation in &operations {
                 pair.apply(operation);
             }
@@ -383,7 +392,7 @@ mod tests {
         ) {
             let clock = TickClock::new(Nanos(origin), Nanos(tick));
             let mut now = Nanos::ZERO;
-            let mut detector = Detector::new(0, clock, Nanos(77), now);
+            let mut detector = Detector::new(TimersKind::Wheel, 0, clock, Nanos(77), now);
             for step in steps {
                 now += Nanos(step);
                 prop_assert_eq!(detector.after_timeout(now), clock.ceil(now + Nanos(77)));
@@ -394,7 +403,7 @@ mod tests {
     #[test]
     fn lateness_is_reported_for_each_tick_within_the_budget() {
         let clock = TickClock::new(Nanos(0), Nanos(10));
-        let mut detector = Detector::new(4, clock, Nanos(100), Nanos(0));
+        let mut detector = Detector::new(TimersKind::Wheel, 4, clock, Nanos(100), Nanos(0));
         detector.expect_by(0, Nanos(20));
         detector.expect_by(1, Nanos(20));
         detector.expect_by(2, Nanos(41));
@@ -417,7 +426,7 @@ mod tests {
     fn a_reused_index_keeps_nothing_of_its_predecessor() {
         let start = Nanos::from_secs(1);
         let clock = TickClock::new(start, TICK);
-        let mut detector = Detector::new(1, clock, Nanos::from_secs(9), start);
+        let mut detector = Detector::new(TimersKind::Wheel, 1, clock, Nanos::from_secs(9), start);
         detector.watch(0, start);
         detector.forget(0);
         assert!(detector.is_empty());
@@ -434,10 +443,17 @@ mod tests {
 
     #[test]
     fn endless_timeouts_and_ancient_deadlines_are_cut_and_not_wrapped() {
-        for tick in [Nanos(1), TICK, Nanos::from_secs(1)] {
+        let sweep = TimersKind::Sweep { period: 9 };
+        for (tick, kind) in [
+            (Nanos(1), TimersKind::Wheel),
+            (TICK, TimersKind::Wheel),
+            (TICK, sweep),
+            (Nanos::from_secs(1), TimersKind::Wheel),
+            (Nanos::from_secs(1), sweep),
+        ] {
             let start = Nanos(((1 << 31) + 9) * tick.0);
             let clock = TickClock::new(Nanos(0), tick);
-            let mut detector = Detector::new(3, clock, Nanos(u64::MAX), start);
+            let mut detector = Detector::new(kind, 3, clock, Nanos(u64::MAX), start);
             detector.watch(0, start);
             detector.expect_by(1, Nanos(u64::MAX));
             detector.expect_by(2, Nanos(0));
@@ -453,7 +469,7 @@ mod tests {
     #[test]
     fn memory_is_sixteen_bytes_an_index_and_a_constant() {
         let clock = TickClock::new(Nanos(0), TICK);
-        let detector = Detector::new(100_000, clock, TIMEOUT, Nanos(0));
+        let detector = Detector::new(TimersKind::Wheel, 100_000, clock, TIMEOUT, Nanos(0));
         assert!(detector.memory_bytes() <= 16 * 100_000 + 64 * 1024);
     }
 }

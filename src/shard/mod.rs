@@ -27,7 +27,7 @@ pub use settings::{Phases, Role, Settings};
 use crate::detector::Detector;
 use crate::ring::{Completion, GENERATION_LIMIT, Operation, Token, TokenKind};
 use crate::units::{Nanos, TickClock};
-use crate::wheel::Wheel;
+use crate::wheel::{TimersKind, Wheel};
 use connection::{Connection, State, Table};
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
@@ -103,7 +103,7 @@ impl Shard {
             settings,
             capacity,
             table: Table::with_capacity(capacity),
-            detector: Detector::new(watched, clock, timeout, origin),
+            detector: Detector::new(TimersKind::Wheel, watched, clock, timeout, origin),
             schedule: Wheel::with_capacity(sending, clock.floor(origin)),
             clock,
             counters: Counters::default(),
