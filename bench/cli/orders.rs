@@ -9,6 +9,7 @@ use ringbeat::control::{Order, Word, receive, send};
 use ringbeat::server::ServerConfig;
 use ringbeat::shard::{Phases, Settings};
 use ringbeat::units::Nanos;
+use ringbeat::wheel::TimersKind;
 use std::io::BufReader;
 use std::process::Stdio;
 
@@ -27,6 +28,7 @@ fn config() -> ServerConfig {
             answer_timeout: Nanos::from_secs(6),
             tick: Nanos::from_millis(8),
             phases: Phases::Staggered,
+            timers: TimersKind::Wheel,
             keepalive: false,
         },
         keepalive: None,

@@ -159,6 +159,7 @@ fn finish(
 
 fn plan(args: &CompareArgs) -> Result<CostPlan, Failure> {
     let budget = args.budget.budget()?;
+    let timers = args.engine.timers()?;
     let congestion = host::congestion(args.engine.congestion.as_deref())?;
     let facts = HostFacts::read().map_err(|error| Failure::Host(error.to_string()))?;
     let options = CostOptions {
@@ -172,6 +173,7 @@ fn plan(args: &CompareArgs) -> Result<CostPlan, Failure> {
         ramp_rate: args.ramp_rate,
         tick: args.engine.tick.as_duration(),
         phases: args.engine.phases,
+        timers,
         server_cores: cores_or_all(args.server_cores.server_cores.as_ref()),
         load_cores: cores_or_all(args.load_cores.load_cores.as_ref()),
         congestion: congestion.unwrap_or_default(),

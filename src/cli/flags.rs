@@ -9,9 +9,13 @@ use crate::os::cores::usable_cores;
 use crate::shard::{Phases, Role, Settings};
 use crate::socket::keepalive::Keepalive;
 use crate::units::Nanos;
+use crate::wheel::TimersKind;
 use clap::{Args, ValueEnum};
-use parse::CoreList;
+use parse::{CoreList, Structure};
 use std::time::Duration;
+
+/// Time of a sweep's pass unless told otherwise.
+const SWEEP_PERIOD: Duration = Duration::from_millis(100);
 
 /// The detection budget: a preset, or a time and misses, or an interval and a timeout.
 #[derive(Clone, Debug, Default, Args)]
@@ -80,6 +84,13 @@ pub struct EngineFlags {
     /// Whether heartbeats are spread over the interval or all leave at once
     #[arg(long, default_value = "staggered", value_parser = parse::phases())]
     pub phases: Phases,
+    /// What holds the deadlines: a timing wheel, to the tick, or a flat sweep over all of them
+    #[arg(long, default_value = "wheel", value_parser = parse::timers())]
+    pub timers: Structure,
+    /// Time in which a sweep looks at every deadline once; a verdict is late by up to as much
+    /// [default: 100ms]
+    #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true)]
+    pub sweep_period: Option<Duration>,
     /// TCP congestion control of every socket [default: cubic, or else the system's]
     #[arg(long, value_name = "NAME")]
     pub congestion: Option<String>,
@@ -89,9 +100,41 @@ pub struct EngineFlags {
 }
 
 impl EngineFlags {
+    /// What holds the deadlines. A period is cut to whole ticks, so that none is exceeded.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when a period is given for the wheel, or one shorter than a tick.
+    pub fn timers(&self) -> Result<TimersKind, Failure> {
+        match (self.timers, self.sweep_period) {
+            (Structure::Wheel, None) => Ok(TimersKind::Wheel),
+            (Structure::Wheel, Some(_)) => Err(Failure::Usage(
+                "--sweep-period is for --timers sweep: the wheel makes no passes".to_owned(),
+            )),
+            (Structure::Sweep, period) => {
+                // A tick longer than the default period makes a pass of its own.
+                let default = Nanos::from(SWEEP_PERIOD).max(self.tick);
+                let period = period.map_or(default, Nanos::from);
+                if period < self.tick {
+                    return Err(Failure::Usage(format!(
+                        "--sweep-period must be at least a tick, {}",
+                        humantime::format_duration(self.tick.as_duration())
+                    )));
+                }
+                let period = u32::try_from(period.0 / self.tick.0).unwrap_or(u32::MAX);
+                Ok(TimersKind::Sweep { period })
+            }
+        }
+    }
+
     /// What the shards of a half with this `role` are told.
     #[must_use]
-    pub fn settings(&self, role: Role, budget: &Budget, keepalive: bool) -> Settings {
+    pub fn settings(
+        &self,
+        role: Role,
+        budget: &Budget,
+        timers: TimersKind,
+        keepalive: bool,
+    ) -> Settings {
         Settings {
             role,
             interval: budget.interval,
@@ -99,6 +142,7 @@ impl EngineFlags {
             answer_timeout: budget.answer_timeout,
             tick: self.tick,
             phases: self.phases,
+            timers,
             keepalive,
         }
     }

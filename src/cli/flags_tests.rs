@@ -82,7 +82,7 @@ fn keepalive_is_set_on_the_side_asked_for_and_in_its_arm_alone() {
 fn settings_carry_the_budget_and_the_engine() {
     let strict = budget("").unwrap();
     let engine = typed("--tick 4ms --phases aligned").unwrap().engine;
-    let settings = engine.settings(Role::Idle, &strict, true);
+    let settings = engine.settings(Role::Idle, &strict, TimersKind::Wheel, true);
     assert_eq!(
         (settings.tick, settings.phases),
         (Nanos::from_millis(4), Phases::Aligned)
@@ -91,6 +91,27 @@ fn settings_carry_the_budget_and_the_engine() {
         (settings.interval, settings.keepalive),
         (strict.interval, true)
     );
+}
+
+#[test]
+fn a_sweep_has_a_period_of_whole_ticks_and_a_wheel_has_none() {
+    let timers = |arguments: &str| typed(arguments).unwrap().engine.timers();
+    let sweep = |period| Some(TimersKind::Sweep { period });
+    assert_eq!(timers("").ok(), Some(TimersKind::Wheel));
+    assert_eq!(timers("--timers wheel").ok(), Some(TimersKind::Wheel));
+    assert_eq!(timers("--timers sweep").ok(), sweep(12));
+    assert_eq!(timers("--timers sweep --tick 1s").ok(), sweep(1));
+    assert_eq!(timers("--timers sweep --sweep-period 8ms").ok(), sweep(1));
+    for (arguments, why) in [
+        ("--sweep-period 1s", "--timers sweep"),
+        ("--timers wheel --sweep-period 1s", "--timers sweep"),
+        ("--timers sweep --sweep-period 7ms", "a tick, 8ms"),
+    ] {
+        match timers(arguments) {
+            Err(Failure::Usage(message)) => assert!(message.contains(why), "{message}"),
+            other => panic!("{arguments}: {other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::os::limits::{raise_nofile, sysctl};
 use crate::shard::{Counters, Role};
 use crate::socket::keepalive::Keepalive;
 use crate::units::{HumanCount, Nanos};
+use crate::wheel::TimersKind;
 use clap::Args;
 use std::io;
 use std::time::Duration;
@@ -57,6 +58,7 @@ pub(super) struct Effective<'a> {
     pub(super) congestion: Option<&'a str>,
     /// Keepalive of this half's sockets.
     pub(super) keepalive: Option<Keepalive>,
+    pub(super) timers: TimersKind,
 }
 
 impl Effective<'_> {
@@ -77,6 +79,7 @@ impl Effective<'_> {
                 "tick",
                 format!("{}, phases {}", span(engine.tick), phases(engine.phases)),
             ),
+            ("timers", describe_timers(self.timers, engine.tick)),
             ("rings", format!("{}, cores {}", self.plan, cores.join(","))),
             ("open files", HumanCount(self.nofile).to_string()),
             (
@@ -146,6 +149,16 @@ fn describe_keepalive(keepalive: Option<Keepalive>) -> String {
             )
         },
     )
+}
+
+fn describe_timers(timers: TimersKind, tick: Nanos) -> String {
+    match timers {
+        TimersKind::Wheel => "wheel".to_owned(),
+        TimersKind::Sweep { period } => {
+            let pass = Nanos(tick.0.saturating_mul(period.into()));
+            format!("sweep, a pass every {}", span(pass))
+        }
+    }
 }
 
 fn phases(phases: crate::shard::Phases) -> &'static str {

@@ -14,6 +14,7 @@ use crate::bank::{Phase, Snapshot};
 use crate::load::{IN_FLIGHT, Load, LoadConfig, loopback_targets};
 use crate::record::decode;
 use crate::units::{HumanCount, HumanNanos};
+use crate::wheel::TimersKind;
 use clap::Args;
 use hdrhistogram::Histogram;
 use std::net::SocketAddrV4;
@@ -82,9 +83,10 @@ pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
         return controlled();
     }
     let budget = args.half.budget.budget()?;
+    let timers = args.half.engine.timers()?;
     let signals = Signals::register()?;
     let nofile = host::prepare()?;
-    let config = configure(args, &budget, nofile)?;
+    let config = configure(args, &budget, timers, nofile)?;
     let both_ends = config
         .targets
         .iter()
@@ -112,7 +114,12 @@ pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
     }
 }
 
-fn configure(args: &LoadArgs, budget: &Budget, nofile: u64) -> Result<LoadConfig, Failure> {
+fn configure(
+    args: &LoadArgs,
+    budget: &Budget,
+    timers: TimersKind,
+    nofile: u64,
+) -> Result<LoadConfig, Failure> {
     let half = &args.half;
     let connections = half.connections.connections;
     let keepalive = half.engine.load_keepalive(half.arm, budget);
@@ -130,7 +137,7 @@ fn configure(args: &LoadArgs, budget: &Budget, nofile: u64) -> Result<LoadConfig
         nofile,
         settings: half
             .engine
-            .settings(half.arm.load_role(), budget, keepalive.is_some()),
+            .settings(half.arm.load_role(), budget, timers, keepalive.is_some()),
         keepalive,
         congestion: host::congestion(half.engine.congestion.as_deref())?,
         abort: args.abort,
@@ -149,6 +156,7 @@ fn announce(args: &LoadArgs, budget: &Budget, config: &LoadConfig, load: &Load) 
         nofile: config.nofile,
         congestion: config.congestion.as_deref(),
         keepalive: config.keepalive,
+        timers: config.settings.timers,
     };
     let mut rows = effective.rows();
     let last = config

@@ -173,6 +173,8 @@ mod tests {
             ),
             (&["--arm", "ping"], "heartbeat-oneway"),
             (&["--phases", "random"], "staggered"),
+            (&["--timers", "heap"], "sweep"),
+            (&["--sweep-period", "0s"], "more than zero"),
             (&["--keepalive-side", "left"], "server"),
             (&["--load-cores", "100000"], "usable here"),
             (&["--load-cores", ""], "not a core"),

@@ -166,6 +166,24 @@ pub fn phases() -> impl TypedValueParser<Value = Phases> {
     })
 }
 
+/// Which structure holds the deadlines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Structure {
+    /// A timing wheel.
+    Wheel,
+    /// A flat sweep.
+    Sweep,
+}
+
+/// A structure by its name.
+#[must_use]
+pub fn timers() -> impl TypedValueParser<Value = Structure> {
+    PossibleValuesParser::new(["wheel", "sweep"]).map(|name| match name.as_str() {
+        "sweep" => Structure::Sweep,
+        _ => Structure::Wheel,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

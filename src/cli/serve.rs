@@ -13,6 +13,7 @@ use crate::server::{Server, ServerConfig, ServerError};
 use crate::socket::SocketError;
 use crate::socket::port::choose_port;
 use crate::units::HumanCount;
+use crate::wheel::TimersKind;
 use clap::Args;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -38,9 +39,10 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
         return controlled();
     }
     let budget = args.half.budget.budget()?;
+    let timers = args.half.engine.timers()?;
     let signals = Signals::register()?;
     let nofile = host::prepare()?;
-    let mut config = configure(args, &budget, nofile)?;
+    let mut config = configure(args, &budget, timers, nofile)?;
     let server = start(args.listen, &mut config)?;
     announce(args, &budget, &config, &server);
     let quiet = args.half.output.quiet;
@@ -57,7 +59,12 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     }
 }
 
-fn configure(args: &ServeArgs, budget: &Budget, nofile: u64) -> Result<ServerConfig, Failure> {
+fn configure(
+    args: &ServeArgs,
+    budget: &Budget,
+    timers: TimersKind,
+    nofile: u64,
+) -> Result<ServerConfig, Failure> {
     let half = &args.half;
     let keepalive = half.engine.server_keepalive(half.arm, budget);
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -70,7 +77,7 @@ fn configure(args: &ServeArgs, budget: &Budget, nofile: u64) -> Result<ServerCon
         somaxconn: host::accept_queue(),
         settings: half
             .engine
-            .settings(half.arm.server_role(), budget, keepalive.is_some()),
+            .settings(half.arm.server_role(), budget, timers, keepalive.is_some()),
         keepalive,
         congestion: host::congestion(half.engine.congestion.as_deref())?,
     })
@@ -108,6 +115,7 @@ fn announce(args: &ServeArgs, budget: &Budget, config: &ServerConfig, server: &S
             nofile: config.nofile,
             congestion: config.congestion.as_deref(),
             keepalive: config.keepalive,
+            timers: config.settings.timers,
         };
         let mut rows = effective.rows();
         let address = if config.loopback {

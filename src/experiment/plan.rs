@@ -9,6 +9,7 @@ use crate::measure::keepalive::predict_burst_after_ramp;
 use crate::record::Config;
 use crate::shard::{Phases, Role, Settings};
 use crate::units::Nanos;
+use crate::wheel::TimersKind;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
@@ -42,6 +43,8 @@ pub struct CostOptions {
     pub tick: Duration,
     /// Spread of the heartbeats.
     pub phases: Phases,
+    /// What holds the deadlines.
+    pub timers: TimersKind,
     /// Cores of the server.
     pub server_cores: Vec<usize>,
     /// Cores of the load generator.
@@ -168,6 +171,14 @@ impl CostPlan {
                 Phases::Staggered => "staggered".to_owned(),
                 Phases::Aligned => "aligned".to_owned(),
             },
+            timers: match options.timers {
+                TimersKind::Wheel => "wheel".to_owned(),
+                TimersKind::Sweep { .. } => "sweep".to_owned(),
+            },
+            sweep_period_ms: match options.timers {
+                TimersKind::Wheel => None,
+                TimersKind::Sweep { period } => Some(whole(options.tick.saturating_mul(period))),
+            },
             server_cores: options.server_cores.clone(),
             load_cores: options.load_cores.clone(),
             ring_plan: self.ring_plan.clone(),
@@ -194,6 +205,7 @@ impl CostPlan {
             answer_timeout: budget.answer_timeout,
             tick: self.options.tick.into(),
             phases: self.options.phases,
+            timers: self.options.timers,
             keepalive: arm == Arm::Keepalive,
         }
     }

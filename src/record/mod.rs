@@ -121,6 +121,12 @@ pub struct Config {
     pub tick_us: u64,
     /// `staggered` or `aligned`.
     pub phases: String,
+    /// What held the deadlines: `wheel` or `sweep`. A record without the key is of the wheel.
+    #[serde(default = "wheel")]
+    pub timers: String,
+    /// Time of a sweep's pass.
+    #[serde(default)]
+    pub sweep_period_ms: Option<u64>,
     /// Cores of the server's threads.
     pub server_cores: Vec<usize>,
     /// Cores of the load generator's threads.
@@ -133,6 +139,10 @@ pub struct Config {
     pub seed: u64,
     /// The order in which arms ran: per round, indices into `arms`.
     pub order: Vec<Vec<usize>>,
+}
+
+fn wheel() -> String {
+    "wheel".to_owned()
 }
 
 /// The machine a run happened on. Holds no host name, user name or address.

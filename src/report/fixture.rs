@@ -310,6 +310,8 @@ fn config() -> Config {
         ramp_rate_per_second: None,
         tick_us: 8_000,
         phases: "staggered".to_owned(),
+        timers: "sweep".to_owned(),
+        sweep_period_ms: Some(96),
         server_cores: vec![0],
         load_cores: vec![1],
         ring_plan: "1 core thread × 6 rings × 17,936".to_owned(),

@@ -141,6 +141,10 @@ pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
         config.keepalive_count,
         config.keepalive_side
     );
+    let timers = match config.sweep_period_ms {
+        Some(period) => format!("{}, a pass every {}", config.timers, format::millis(period)),
+        None => config.timers.clone(),
+    };
     vec![
         ("connections", connections),
         ("arms", config.arms.join(", ")),
@@ -162,6 +166,7 @@ pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
             format!("{:.1} ms", format::float_u(config.tick_us) / 1e3),
         ),
         ("phases", config.phases.clone()),
+        ("timers", timers),
         ("server cores", cores(&config.server_cores)),
         ("load cores", cores(&config.load_cores)),
         ("rings", config.ring_plan.clone()),
@@ -389,6 +394,21 @@ mod tests {
         assert!(text.contains("100,000 of 200,000 asked for (free memory"));
         let column = text.lines().next().unwrap().find("100,000").unwrap();
         assert!(text.lines().all(|line| line.as_bytes()[column - 1] == b' '));
+    }
+
+    #[test]
+    fn the_timers_are_named_and_older_records_had_the_wheel() {
+        let config = fixture::record().config;
+        let text = effective_config(&config);
+        assert!(text.contains("sweep, a pass every 96"), "{text}");
+        let mut older = serde_json::to_value(config).unwrap();
+        let keys = older.as_object_mut().unwrap();
+        assert!(keys.remove("timers").is_some() && keys.remove("sweep_period_ms").is_some());
+        let older: Config = serde_json::from_value(older).unwrap();
+        assert_eq!(
+            (older.timers.as_str(), older.sweep_period_ms),
+            ("wheel", None)
+        );
     }
 
     #[test]

@@ -27,13 +27,14 @@ pub use settings::{Phases, Role, Settings};
 use crate::detector::Detector;
 use crate::ring::{Completion, GENERATION_LIMIT, Operation, Token, TokenKind};
 use crate::units::{Nanos, TickClock};
-use crate::wheel::{TimersKind, Wheel};
+use crate::wheel::Wheel;
 use connection::{Connection, State, Table};
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 use std::os::fd::RawFd;
 
-/// Wheel entries looked at per tick and wheel, so that a mass expiry cannot hold up the completions.
+/// Wheel entries looked at, or timers of a sweep expired, per tick, so that a mass expiry cannot hold up the
+/// completions.
 const TURN_BUDGET: usize = 16_384;
 
 /// What a shard is handed with every call.
@@ -103,7 +104,7 @@ impl Shard {
             settings,
             capacity,
             table: Table::with_capacity(capacity),
-            detector: Detector::new(TimersKind::Wheel, watched, clock, timeout, origin),
+            detector: Detector::new(settings.timers, watched, clock, timeout, origin),
             schedule: Wheel::with_capacity(sending, clock.floor(origin)),
             clock,
             counters: Counters::default(),

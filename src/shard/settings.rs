@@ -3,6 +3,7 @@
 //! Pure. All spans are nanoseconds.
 
 use crate::units::Nanos;
+use crate::wheel::TimersKind;
 use serde::{Deserialize, Serialize};
 
 /// What a shard does with its connections.
@@ -48,6 +49,9 @@ pub struct Settings {
     pub tick: Nanos,
     /// Spread of the heartbeats.
     pub phases: Phases,
+    /// What holds the deadlines. The schedule of a sender is a wheel in any case: it must be kept
+    /// to the tick.
+    pub timers: TimersKind,
     /// Sockets carry kernel keepalive: a time-out of the socket is keepalive's verdict.
     pub keepalive: bool,
 }
@@ -92,6 +96,7 @@ mod tests {
             answer_timeout: Nanos::from_secs(6),
             tick: Nanos::from_millis(8),
             phases,
+            timers: TimersKind::Wheel,
             keepalive: false,
         }
     }

@@ -11,6 +11,7 @@ use crate::shard::{
     Accepting, CloseCause, Context, Counters, Instruments, Phases, Settings, Shard,
 };
 use crate::units::Nanos;
+use crate::wheel::TimersKind;
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -39,6 +40,7 @@ pub(super) struct Making {
     pub(super) slots: usize,
     pub(super) capacity: u32,
     pub(super) keepalive: bool,
+    pub(super) timers: TimersKind,
     pub(super) answer_timeout: Nanos,
 }
 
@@ -51,6 +53,7 @@ impl Making {
             slots: 400,
             capacity: 4096,
             keepalive: false,
+            timers: TimersKind::Wheel,
             answer_timeout: ANSWER_TIMEOUT,
         }
     }
@@ -86,6 +89,7 @@ impl World {
                 answer_timeout: making.answer_timeout,
                 tick: TICK,
                 phases: Phases::Staggered,
+                timers: making.timers,
                 keepalive: making.keepalive,
             };
             // The wheels' ticks need not begin when the bank's do.

@@ -15,6 +15,7 @@ fn options() -> CostOptions {
         ramp_rate: None,
         tick: Duration::from_millis(8),
         phases: Phases::Staggered,
+        timers: TimersKind::Wheel,
         server_cores: vec![0, 1],
         load_cores: vec![0, 1],
         congestion: "cubic".to_owned(),
