@@ -1,4 +1,4 @@
-//! The timing wheel: one deadline per connection, refreshed by a single store.
+//! Timers: one deadline per connection, refreshed by a single store, in a timing wheel or a flat sweep.
 //!
 //! Does not read a clock, convert time, or know what a deadline means: ticks go in, expired
 //! connection indices come out. Units: [`Tick`]s, which wrap, so everything is compared by distance
@@ -23,6 +23,68 @@
 //! A tick counts as begun once one of its entries has been visited. What is armed for a begun or
 //! earlier tick is due at the next tick, so an owner that arms what has just expired, even without
 //! delay, never keeps a turn from ending. Entries of the same tick expire in no particular order.
+//!
+//! # The sweep, and when it is better
+//!
+//! [`Sweep`] is the honest baseline: one dense array of deadlines, looked at in turn, 4 B per index
+//! and nothing else. [`Timers`] is either of the two, and `--timers wheel|sweep` chooses. With `n`
+//! connections of which all are armed, a timeout `T`, a heartbeat every `H`, and a pass every `P`:
+//!
+//! | | wheel | sweep |
+//! |---|---|---|
+//! | heartbeat | one store | one store |
+//! | turning, per second | `n / (T - H/2)` visits, scattered over the entries | `n / P` looks, in order |
+//! | late by | less than a tick | less than `P` |
+//! | an index that is not armed | nothing | a look per pass |
+//! | memory | 16 B per index + 34 KiB | 4 B per index |
+//! | next deadline | known, so an idle owner sleeps | unknown: the next tick |
+//!
+//! Both costs are proportional to `n`, so the population does not decide. The sweep is cheaper when
+//! `P > (T - H/2) × look / visit`. A look costs some tenths of a nanosecond (vector instructions, 16
+//! deadlines to a cache line), a visit is a dependent miss or two once the entries have left the
+//! cache: tens to a hundred times as much. For timeouts of seconds the crossover therefore lies at
+//! a pass of some tens of milliseconds, and **where a verdict may be a tenth of a second late, as
+//! under `--timers sweep`, the sweep may well be the better structure for heartbeats**; `cargo bench
+//! --bench timers` prints the crossover of the machine it runs on. The wheel is better when lateness
+//! must stay within a tick, when few of many indices are armed, when timeouts are long (visits become
+//! rare, looks do not), and when an owner wants to sleep until something is due: so the schedule by
+//! which heartbeats are *sent* is always a wheel.
+//!
+//! # What it guards against
+//!
+//! Wheels elsewhere have had bugs of a few kinds, again and again. `tests.rs` numbers what must hold,
+//! and tests it with times in nanoseconds, cursors near every boundary, and a check of the whole
+//! structure after each operation.
+//!
+//! - *A circle early*: a timer exactly one circle ahead lands on the slot about to be processed. The
+//!   level is chosen by distance with a strict `<`.
+//! - *A circle late*: the current slot of a coarse level holds what lies a whole circle ahead, and is
+//!   read as imminent, or as last, when the next deadline is sought. Windows count from the first
+//!   that begins at or after the cursor.
+//! - *Far deadlines*: cut at an absolute instant and not at a distance, so that they fire now; or
+//!   filed in a level that does not exist after weeks of uptime. Distances are cut, and the tick
+//!   wraps by design.
+//! - *Past deadlines*: they rewind the cursor, or are filed a circle ahead. They are due at the next
+//!   tick.
+//! - *A fraction early*: both the deadline and the present are rounded down. Deadlines round up, in
+//!   [`TickClock::ceil`](crate::units::TickClock::ceil).
+//! - *Unlinking from the wrong slot*, by computing the position again: the first entry of a slot
+//!   knows it by name.
+//! - *Changes during the walk*: an owner that arms, cancels or closes from a callback loses the rest
+//!   of a slot, or never ends. There are no callbacks: expired indices go to a buffer, and what has
+//!   begun is not begun again.
+//! - *Expired but not collected*: a cancel looks in the wheel for what is in the buffer. It is no
+//!   longer armed, and cancelling it does nothing.
+//! - *A full timeout instead of the rest*, when a refreshed timer comes up: it is filed at the
+//!   deadline it has.
+//! - *Waking for nothing*, for ever: a next deadline that has passed while nothing is due. Every turn
+//!   to it makes progress.
+//! - *Falling behind*: one tick per call, or one step per tick jumped over. A turn goes to the
+//!   present, from one occupied slot to the next.
+//! - *Leaks*: closed connections stay until their slot comes up, and more of them than there are
+//!   connections. An index has one entry.
+//! - *The stalled loop*, which finds everybody silent although their heartbeats wait in its sockets:
+//!   not the wheel's to mend but its owner's, see [the detector](crate::detector).
 //!
 //! # Example
 //!

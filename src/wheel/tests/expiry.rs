@@ -151,7 +151,9 @@ proptest! {
         for (index, &delay) in (0..).zip(&delays) {
             // The tick that the sweep cannot store would be one late.
             let delay = delay + u32::from(start.wrapping_add(delay) == u32::MAX);
-            all.iter_mut().for_each(|timers| timers.arm(index, Tick(start).after(delay)));
+            for timers in &mut all {
+                timers.arm(index, Tick(start).after(delay));
+            }
             eager.arm(index, delay);
         }
         for now in 0..1_200 + period {
@@ -161,8 +163,9 @@ proptest! {
                 if let (true, Some(Some(old))) = (live, eager.deadlines.get(index as usize)) {
                     let deadline = (*old).max(now + extra);
                     let deadline = deadline + u32::from(start.wrapping_add(deadline) == u32::MAX);
-                    all.iter_mut()
-                        .for_each(|timers| timers.refresh(index, Tick(start).after(deadline)));
+                    for timers in &mut all {
+                        timers.refresh(index, Tick(start).after(deadline));
+                    }
                     eager.arm(index, deadline);
                 }
             }
@@ -170,11 +173,15 @@ proptest! {
                 let mut expired = Vec::new();
                 timers.turn_to(Tick(start).after(now), usize::MAX, &mut expired, |_, _| ());
                 timers.check_invariants();
-                expired.iter().for_each(|&index| at[index as usize][variant] = Some(now));
+                for index in expired {
+                    at[index as usize][variant] = Some(now);
+                }
             }
             let mut expired = Vec::new();
             eager.turn_to(now, &mut expired);
-            expired.iter().for_each(|&index| at[index as usize][3] = Some(now));
+            for index in expired {
+                at[index as usize][3] = Some(now);
+            }
         }
         for (index, expired) in at.into_iter().enumerate() {
             let [Some(wheel), Some(exact), Some(sweep), Some(eager)] = expired else {

@@ -49,7 +49,7 @@ impl Span {
             End::Before => there(begun).saturating_sub(1),
             End::Begin => there(begun),
             End::After => there(begun) + 1,
-            End::Into(fraction) => there(from.0) + self.fraction(fraction, tick),
+            End::Into(fraction) => there(from.0) + part_of(tick, fraction),
         })
     }
 
@@ -59,15 +59,15 @@ impl Span {
         let part = match self.end {
             End::Before | End::Begin => 0,
             End::After => 1,
-            End::Into(fraction) => self.fraction(fraction, tick),
+            End::Into(fraction) => part_of(tick, fraction),
         };
         self.ticks * tick + part
     }
+}
 
-    fn fraction(self, fraction: u32, tick: u64) -> u64 {
-        let part = (u128::from(fraction) * u128::from(tick)) >> 32;
-        u64::try_from(part).unwrap_or(0)
-    }
+fn part_of(tick: u64, fraction: u32) -> u64 {
+    let part = (u128::from(fraction) * u128::from(tick)) >> 32;
+    u64::try_from(part).unwrap_or(0)
 }
 
 /// Nothing, a tick, and everything near a boundary of the geometry, to ten times the whole range.

@@ -5,7 +5,7 @@
 
 use crate::units::{Nanos, Tick, TickClock};
 use crate::wheel::{Timers, TimersKind};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 /// Instant of tick 0.
 const ORIGIN: Nanos = Nanos(777);
@@ -30,7 +30,7 @@ pub(super) struct World {
     pub(super) clock: TickClock,
     kind: TimersKind,
     armed: HashMap<u32, Armed>,
-    due: BTreeMap<(u64, u32), ()>,
+    due: BTreeSet<(u64, u32)>,
     /// The latest instant turned to, or the one of the start.
     pub(super) now: Nanos,
     /// The next tick to process once nothing is pending.
@@ -52,7 +52,7 @@ impl World {
             clock,
             kind,
             armed: HashMap::new(),
-            due: BTreeMap::new(),
+            due: BTreeSet::new(),
             now,
             next: start,
             pending: false,
@@ -113,7 +113,7 @@ impl World {
             inexact: self.pending,
         };
         self.armed.insert(index, armed);
-        self.due.insert((armed.due, index), ());
+        self.due.insert((armed.due, index));
         if tick + EXACT > self.next {
             assert_eq!(self.timers.deadline(index), Some(low(tick)));
         }
@@ -133,7 +133,7 @@ impl World {
         self.timers.refresh(index, self.clock.ceil(armed.deadline));
         self.due.remove(&(armed.due, index));
         armed.due = self.ceil(armed.deadline).max(armed.floor);
-        self.due.insert((armed.due, index), ());
+        self.due.insert((armed.due, index));
         self.armed.insert(index, armed);
     }
 
@@ -197,7 +197,7 @@ impl World {
         self.pending = turn.pending || (backwards && self.pending);
         if !self.pending && !backwards {
             self.next = tick + 1;
-            if let Some(((due, index), ())) = self.due.first_key_value() {
+            if let Some((due, index)) = self.due.first() {
                 assert!(due + self.slack() > tick, "{index}, due at {due}, is late");
             }
         }
@@ -233,9 +233,9 @@ impl World {
         assert_eq!(self.timers.len(), self.armed.len());
         assert_eq!(self.timers.is_empty(), self.armed.is_empty());
         let next = self.timers.next_deadline();
-        let first = self.due.first_key_value();
+        let first = self.due.first();
         assert_eq!(next.is_none(), first.is_none(), "next deadline of nothing");
-        if let (Some(next), Some(((first, _), ()))) = (next, first) {
+        if let (Some(next), Some((first, _))) = (next, first) {
             // What is overdue, in a sweep or a pending turn, expires in the next turn at the earliest.
             let turn = if self.pending {
                 self.floor(self.now)
