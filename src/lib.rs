@@ -22,7 +22,7 @@
 //! ```
 //!
 //! A **shard** is sans-I/O: completions and the present go in, operations come out; inside it are the connection
-//! table, a failure detector over a hierarchical timing wheel, and, on the sending side, a second wheel that is
+//! table, a failure detector over a timing wheel or a flat sweep, and, on the sending side, a second wheel that is
 //! the heartbeat schedule. A **bank** is what one pinned core thread drives: its rings, their shards, one tick.
 //! Direct descriptors keep the sockets out of the process's descriptor table; a ring's table is capped by the
 //! soft limit on open files, which is why a core may need several rings.

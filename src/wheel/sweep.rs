@@ -34,7 +34,7 @@ const NEVER: u32 = u32::MAX;
 /// for what it found.
 const CHUNK: usize = 64;
 
-/// A flat pass over the deadlines of connection indices. See the [module](self) for how it works.
+/// A flat pass over the deadlines of connection indices.
 ///
 /// Same operations as [`Wheel`](super::Wheel), with a coarser idea of when:
 ///
