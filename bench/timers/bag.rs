@@ -11,7 +11,7 @@ use super::geometry::{self, Occupied, SLOTS};
 use super::subject::{Timers, Unsupported};
 
 /// Indices per chunk, which fill two cache lines together with the chunk's header.
-const FULL: usize = 30;
+const FULL: u32 = 30;
 /// No chunk; as a place: in no slot.
 const NIL: u32 = u32::MAX;
 /// log2 of the places a chunk's number is multiplied by.
@@ -20,7 +20,7 @@ const PLACE_BITS: u32 = 5;
 #[derive(Clone)]
 #[repr(align(128))]
 struct Chunk {
-    indices: [u32; FULL],
+    indices: [u32; FULL as usize],
     /// The chunk after this one, a full one; in a free chunk, the next free one.
     next: u32,
     slot: u32,
@@ -61,7 +61,7 @@ impl Bag {
     fn file(&mut self, index: u32, due: u32) {
         let (slot, due) = geometry::place(due.max(self.cursor), self.cursor);
         let Slot { chunk, filled } = self.slots[slot as usize];
-        let (chunk, filled) = if chunk == NIL || filled as usize == FULL {
+        let (chunk, filled) = if chunk == NIL || filled == FULL {
             if chunk == NIL {
                 self.occupied.set(slot);
             }
@@ -84,7 +84,7 @@ impl Bag {
         if self.free == NIL {
             let fresh = u32::try_from(self.chunks.len()).expect("fewer chunks than indices");
             self.chunks.push(Chunk {
-                indices: [0; FULL],
+                indices: [0; FULL as usize],
                 next,
                 slot,
             });
@@ -121,7 +121,7 @@ impl Bag {
             } else {
                 Slot {
                     chunk: next,
-                    filled: FULL as u32,
+                    filled: FULL,
                 }
             };
         }
@@ -131,15 +131,15 @@ impl Bag {
     fn drain(&mut self, slot: u32, tick: u32, expired: &mut Vec<u32>) {
         let Slot { chunk, filled } = std::mem::replace(&mut self.slots[slot as usize], EMPTY);
         self.occupied.clear(slot);
-        let (mut rest, mut filled) = (chunk, filled as usize);
+        let (mut rest, mut filled) = (chunk, filled);
         while rest != NIL {
             let Chunk { indices, next, .. } = self.chunks[rest as usize].clone();
             self.give_back(rest);
-            let mut deadlines = [0; FULL];
-            for (deadline, &index) in deadlines.iter_mut().zip(&indices[..filled]) {
+            let mut deadlines = [0; FULL as usize];
+            for (deadline, &index) in deadlines.iter_mut().zip(&indices[..filled as usize]) {
                 *deadline = self.deadlines[index as usize];
             }
-            for (&index, &deadline) in indices[..filled].iter().zip(&deadlines) {
+            for (&index, &deadline) in indices[..filled as usize].iter().zip(&deadlines) {
                 if deadline <= tick {
                     self.entries[index as usize].place = NIL;
                     expired.push(index);
@@ -161,7 +161,7 @@ impl Timers for Bag {
             deadlines: vec![0; capacity as usize],
             entries: vec![idle; capacity as usize],
             slots: vec![EMPTY; SLOTS].into_boxed_slice(),
-            chunks: Vec::with_capacity(capacity as usize / FULL),
+            chunks: Vec::with_capacity((capacity / FULL) as usize),
             free: NIL,
             occupied: Occupied::new(),
             cursor: 0,

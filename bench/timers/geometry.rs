@@ -34,7 +34,8 @@ pub(crate) fn coming_up(tick: u32) -> impl Iterator<Item = u32> {
     let begins = |level: u32| tick.is_multiple_of(1 << (FINE_BITS + level * COARSE_BITS));
     [(1, begins(1)), (0, begins(0))]
         .into_iter()
-        .filter_map(move |(level, begins)| begins.then(|| coarse(level, tick)))
+        .filter(|&(_, begins)| begins)
+        .map(move |(level, _)| coarse(level, tick))
         .chain([tick % FINE])
 }
 

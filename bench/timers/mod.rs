@@ -8,6 +8,7 @@ pub(crate) mod eager;
 pub(crate) mod geometry;
 pub(crate) mod lazy;
 pub(crate) mod lru;
+pub(crate) mod nexus;
 pub(crate) mod ours;
 pub(crate) mod rivals;
 pub(crate) mod script;
@@ -35,9 +36,9 @@ pub(crate) fn visit_all(visitor: &mut impl Visitor) {
     visitor.visit::<lazy::Lazy<std_rivals::Heap>>();
     visitor.visit::<std_rivals::Tree>();
     visitor.visit::<rivals::TokioDelayQueue>();
-    visitor.visit::<rivals::NexusWheel>();
-    visitor.visit::<lazy::Lazy<rivals::NexusWheel>>();
-    visitor.visit::<rivals::NexusQueues>();
+    visitor.visit::<nexus::NexusWheel>();
+    visitor.visit::<lazy::Lazy<nexus::NexusWheel>>();
+    visitor.visit::<nexus::NexusQueues>();
     visitor.visit::<rivals::HashWheel>();
     visitor.visit::<rivals::KeyedHeap>();
 }

@@ -22,7 +22,7 @@ fn parts(key: u64) -> (u32, u32) {
 
 /// `BinaryHeap` with lazy deletion and compaction.
 pub(crate) struct Heap {
-    heap: BinaryHeap<Reverse<u64>>,
+    keys: BinaryHeap<Reverse<u64>>,
     deadlines: Vec<u32>,
     armed: usize,
 }
@@ -33,10 +33,10 @@ impl Heap {
             return;
         }
         self.deadlines[index as usize] = deadline;
-        self.heap.push(Reverse(key(deadline, index)));
-        if self.heap.len() > 2 * self.armed + 64 {
+        self.keys.push(Reverse(key(deadline, index)));
+        if self.keys.len() > 2 * self.armed + 64 {
             let deadlines = &self.deadlines;
-            self.heap.retain(|&Reverse(key)| {
+            self.keys.retain(|&Reverse(key)| {
                 let (deadline, index) = parts(key);
                 deadlines[index as usize] == deadline
             });
@@ -49,7 +49,7 @@ impl Timers for Heap {
 
     fn new(capacity: u32, _classes: &[u32]) -> Self {
         Self {
-            heap: BinaryHeap::with_capacity(capacity as usize),
+            keys: BinaryHeap::with_capacity(capacity as usize),
             deadlines: vec![UNARMED; capacity as usize],
             armed: 0,
         }
@@ -76,12 +76,12 @@ impl Timers for Heap {
 
     fn turn_to(&mut self, now: u32, expired: &mut Vec<u32>) -> usize {
         let before = expired.len();
-        while let Some(&Reverse(first)) = self.heap.peek() {
+        while let Some(&Reverse(first)) = self.keys.peek() {
             let (deadline, index) = parts(first);
             if deadline > now {
                 break;
             }
-            self.heap.pop();
+            self.keys.pop();
             if self.deadlines[index as usize] == deadline {
                 self.deadlines[index as usize] = UNARMED;
                 self.armed -= 1;

@@ -21,6 +21,8 @@ pub(crate) trait Timers {
     const NAME: &'static str;
     /// It notices an expiration less than this many ticks late.
     const PRECISION: u32 = 1;
+    /// Whether [`Timers::clock_to`] does something, and so must be kept out of what is timed.
+    const READS_CLOCK: bool = false;
 
     /// Nothing armed, memory for the indices below `capacity` where that can be reserved. `classes`
     /// are the timeouts that [`Timers::arm`] and [`Timers::touch`] will be called with.

@@ -63,10 +63,10 @@ impl<const EVERY: u32> Timers for Sweep<EVERY> {
         let before = expired.len();
         let firsts = (0_u32..).step_by(STRIDE);
         for (first, stamps) in firsts.zip(self.deadlines.chunks_mut(STRIDE)) {
-            if !stamps
+            let oldest = stamps
                 .iter()
-                .fold(false, |any, &stamp| any | (stamp <= now))
-            {
+                .fold(UNARMED, |oldest, &stamp| oldest.min(stamp));
+            if oldest > now {
                 continue;
             }
             for (index, stamp) in (first..).zip(stamps) {
