@@ -13,7 +13,7 @@ use std::time::Duration;
 /// The most connections that may be asked for.
 pub const MOST_CONNECTIONS: u64 = 10_000_000;
 /// The longest duration that may be asked for.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(366 * 24);
 
 /// 1 to [`MOST_CONNECTIONS`].
 ///
