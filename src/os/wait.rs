@@ -50,7 +50,7 @@ mod tests {
             Duration::from_millis(1),
             &never
         ));
-        let hour = Duration::from_secs(3600);
+        let hour = Duration::from_hours(1);
         assert!(!wait_until_sockets_drained(0, 0, hour, &|| true));
         drop(held);
     }
