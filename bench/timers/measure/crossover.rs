@@ -15,6 +15,7 @@ use ringbeat::units::{HumanCount, HumanNanos};
 use std::error::Error;
 use std::fs;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
@@ -104,13 +105,8 @@ fn cost<T: Timers>(population: u32, precision_ms: u32) -> (u64, u64) {
     (lives[1], touches)
 }
 
-/// Draws the points into `path`.
-pub(crate) fn plot(path: &Path, points: &[Point]) -> Result<(), Box<dyn Error>> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let area = SVGBackend::new(path, (900, 600)).into_drawing_area();
-    area.fill(&WHITE)?;
+/// What the axes have to hold: timers, and microseconds with some air.
+fn bounds(points: &[Point]) -> (Range<f64>, Range<f64>) {
     let people = points.iter().map(|point| point.population);
     let (fewest, most) = (people.clone().min().unwrap_or(1), people.max().unwrap_or(2));
     let costs = points
@@ -119,15 +115,30 @@ pub(crate) fn plot(path: &Path, points: &[Point]) -> Result<(), Box<dyn Error>> 
     let (least, greatest) = costs.fold((f64::MAX, 1.0_f64), |(low, high), cost| {
         (low.min(cost), high.max(cost))
     });
+    (
+        f64::from(fewest)..f64::from(most),
+        least / 2.0..greatest * 2.0,
+    )
+}
+
+/// Draws the points into `path`.
+pub(crate) fn plot(path: &Path, points: &[Point]) -> Result<(), Box<dyn Error>> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let area = SVGBackend::new(path, (900, 600)).into_drawing_area();
+    area.fill(&WHITE)?;
+    let (timers, costs) = bounds(points);
     let mut chart = ChartBuilder::on(&area)
-        .caption("What a wheel and a sweep cost", ("sans-serif", 20))
+        .caption(
+            "A wheel and a sweep, by precision: 9 s timeout, 3 s interval",
+            ("sans-serif", 18),
+        )
         .margin(16)
+        .margin_right(48)
         .x_label_area_size(44)
         .y_label_area_size(70)
-        .build_cartesian_2d(
-            (f64::from(fewest)..f64::from(most)).log_scale(),
-            (least / 2.0..greatest * 2.0).log_scale(),
-        )?;
+        .build_cartesian_2d(timers.log_scale(), costs.log_scale())?;
     chart
         .configure_mesh()
         .x_desc("timers")
@@ -135,6 +146,8 @@ pub(crate) fn plot(path: &Path, points: &[Point]) -> Result<(), Box<dyn Error>> 
         .x_label_formatter(&|count| HumanCount(whole(*count)).to_string())
         .y_label_formatter(&|cost| format!("{cost}"))
         .light_line_style(WHITE)
+        .label_style(("sans-serif", 13))
+        .axis_desc_style(("sans-serif", 14))
         .draw()?;
     for (precision_ms, colour) in PRECISIONS_MS.into_iter().zip(COLOURS) {
         let own = || {
@@ -166,13 +179,14 @@ pub(crate) fn plot(path: &Path, points: &[Point]) -> Result<(), Box<dyn Error>> 
             alone.map(|p| (f64::from(p.population), micros(p.touches))),
             grey,
         ))?
-        .label("heartbeats alone")
+        .label("heartbeats alone, 8 ms")
         .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], grey));
     chart
         .configure_series_labels()
         .position(SeriesLabelPosition::UpperLeft)
         .background_style(WHITE.mix(0.8))
         .border_style(RGBColor(0xcc, 0xcc, 0xcc))
+        .label_font(("sans-serif", 13))
         .draw()?;
     area.present()?;
     Ok(())
