@@ -17,7 +17,7 @@
 //! with the next one's. In a server a system call or a frame to decode lies between them. A turn's
 //! visits do come back to back.
 //!
-//! Run with `cargo bench --bench wheel`; it takes ten minutes. A word after `--` filters criterion's
+//! Run with `cargo bench --bench wheel`; it takes seven minutes. A word after `--` filters criterion's
 //! part and leaves out the tables; `--summary-only` makes the tables alone; `--test` does everything
 //! once, small.
 
