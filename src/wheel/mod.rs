@@ -45,7 +45,7 @@
 //! cache: tens to a hundred times as much. For timeouts of seconds the crossover therefore lies at
 //! a pass of some tens of milliseconds, and **where a verdict may be a tenth of a second late, as
 //! under `--timers sweep`, the sweep may well be the better structure for heartbeats**; `cargo bench
-//! --bench timers` prints the crossover of the machine it runs on. The wheel is better when lateness
+//! --bench wheel` prints the crossover of the machine it runs on. The wheel is better when lateness
 //! must stay within a tick, when few of many indices are armed, when timeouts are long (visits become
 //! rare, looks do not), and when an owner wants to sleep until something is due: so the schedule by
 //! which heartbeats are *sent* is always a wheel.
