@@ -157,6 +157,22 @@ fn quantile(round: &RoundRecord, quantile: f64) -> Option<f64> {
 const ONE_ROUND: &str = "One round gives no interval, so no row has a winner: run without --quick, or \
                          with --rounds 3";
 
+/// Whether two arms' rounds are further apart than either's rounds are among themselves. The bootstrap of three
+/// rounds excludes a tie by chance once in four; that the rounds do not even overlap, by a gap of their own spread,
+/// is rarer by far.
+fn stand_apart(one: &[f64], other: &[f64]) -> bool {
+    let range = |rounds: &[f64]| {
+        let low = rounds.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = rounds.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        (low, high)
+    };
+    let (one, other) = (range(one), range(other));
+    let overlap = one.0 <= other.1 && other.0 <= one.1;
+    let middle = |(low, high): (f64, f64)| f64::midpoint(low, high);
+    let spread = (one.1 - one.0).max(other.1 - other.0);
+    !overlap && (middle(one) - middle(other)).abs() > spread
+}
+
 /// Every row the arms have figures for.
 pub(super) fn comparisons(arms: &[ArmRecord], seed: u64) -> Vec<Comparison> {
     let Some(control) = arms.iter().find(|arm| arm.name == Arm::None.name()) else {
@@ -213,12 +229,14 @@ fn compare(
                 })
                 .collect::<Option<Vec<f64>>>()
         };
-        comparison.lead_ratio_milli = rounds(&second.arm)
-            .zip(rounds(&best.arm))
-            .and_then(|(second, best)| ratio_bootstrap(&second, &best, seed));
+        let paired = rounds(&second.arm).zip(rounds(&best.arm));
+        comparison.lead_ratio_milli = paired
+            .as_ref()
+            .and_then(|(second, best)| ratio_bootstrap(second, best, seed));
+        let apart = paired.is_some_and(|(second, best)| stand_apart(&second, &best));
         let leads = comparison
             .lead_ratio_milli
-            .filter(|lead| lead.resolved && best.resolved);
+            .filter(|lead| lead.resolved && best.resolved && apart);
         comparison.winner = leads.map(|_| best.arm.clone());
         comparison.sentence = match comparison.lead_ratio_milli {
             Some(lead) if comparison.winner.is_some() => format!(
@@ -288,6 +306,23 @@ mod tests {
             }),
             ..ArmRecord::default()
         }
+    }
+
+    #[test]
+    fn rounds_that_touch_or_scatter_name_no_winner() {
+        assert!(stand_apart(&[10.0, 11.0, 12.0], &[20.0, 21.0, 19.0]));
+        assert!(
+            !stand_apart(&[10.0, 11.0, 12.0], &[12.0, 13.0, 14.0]),
+            "they touch"
+        );
+        assert!(
+            !stand_apart(&[10.0, 11.0, 16.0], &[16.5, 17.0, 14.0]),
+            "they overlap"
+        );
+        assert!(
+            !stand_apart(&[9.0, 9.1, 9.2], &[9.3, 9.9, 10.4]),
+            "the gap is less than the spread"
+        );
     }
 
     #[test]
