@@ -104,12 +104,15 @@ pub fn markdown_table(record: &Record) -> String {
                 cell
             }
         };
-        line(
-            cells(row, 0..whole.arms.len(), true)
-                .into_iter()
-                .map(absent)
-                .collect(),
-        );
+        let mut kept: Vec<String> = cells(row, 0..whole.arms.len(), true)
+            .into_iter()
+            .map(absent)
+            .collect();
+        if row.label == MEMORY_TOTAL {
+            // Its group's title is not in this table.
+            kept[0] = format!("memory per connection, {MEMORY_TOTAL}");
+        }
+        line(kept);
     }
     format::plain(&text)
 }
@@ -386,6 +389,7 @@ mod tests {
             assert!(text.contains(&format!("{brief} |")), "{brief}: {text}");
         }
         assert!(!text.contains('¹'), "{text}");
+        assert!(text.contains("| memory per connection, total"), "{text}");
     }
 
     #[test]
