@@ -186,10 +186,10 @@ fn run(
             bank.enter_phase(phase, asked, clock.now())?;
             phase = asked;
         }
-        bank.tick(clock)?;
+        let mut drained = bank.tick(clock)?;
         let pace = director.direct(phase, &mut bank.lanes, &mut bank.instruments, clock);
         if pace == Pace::Busy || phase >= Phase::Ending {
-            bank.drive(clock)?;
+            drained = bank.drive(clock)?;
         }
         let now = clock.now();
         let due = if pace == Pace::Busy {
@@ -208,7 +208,9 @@ fn run(
         if phase == Phase::Exit {
             return Ok(());
         }
-        clock.sleep_until(next_tick(config, now, pace));
+        if drained {
+            clock.sleep_until(next_tick(config, now, pace));
+        }
     }
 }
 
@@ -270,23 +272,26 @@ impl Bank {
     /// Completions of every lane, then its wheels, then what the wheels asked for. A lane gets one tick's time at
     /// most, so that under overload the lanes share the core. One that has not seen all its completions judges
     /// nobody (their heartbeats may be among the unseen), and one whose operations pile up sends nothing new.
-    fn tick(&mut self, clock: MonotonicClock) -> Result<(), RingError> {
+    ///
+    /// Returns whether every lane was left with nothing to do.
+    fn tick(&mut self, clock: MonotonicClock) -> Result<bool, RingError> {
         for lane in &mut self.lanes {
             match lane.drive(&clock, &mut self.instruments, self.tick)? {
                 Drive::Drained => lane.with(&clock, &mut self.instruments, Shard::on_tick),
                 Drive::Behind => lane.with(&clock, &mut self.instruments, Shard::on_late_tick),
                 Drive::Congested => {}
             }
-            lane.drive(&clock, &mut self.instruments, self.tick)?;
         }
-        Ok(())
+        self.drive(clock)
     }
 
-    fn drive(&mut self, clock: MonotonicClock) -> Result<(), RingError> {
+    fn drive(&mut self, clock: MonotonicClock) -> Result<bool, RingError> {
+        let mut drained = true;
         for lane in &mut self.lanes {
-            lane.drive(&clock, &mut self.instruments, self.tick)?;
+            let got = lane.drive(&clock, &mut self.instruments, self.tick)?;
+            drained &= got == Drive::Drained;
         }
-        Ok(())
+        Ok(drained)
     }
 
     fn enter_phase(&mut self, from: Phase, to: Phase, now: Nanos) -> Result<(), BankError> {

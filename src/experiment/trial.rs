@@ -176,12 +176,12 @@ fn wait_for_drain(stage: &Stage<'_>) -> Result<(), ExperimentError> {
 }
 
 /// The kernel frees closed sockets behind an RCU grace period and a worker; memory that comes back during the ramp
-/// would be taken off what the new connections cost. Waits until free memory stands still, a second at most.
+/// would be taken off what the new connections cost. Waits until free memory stands still, half a second at most.
 fn wait_for_memory() -> Result<(), ExperimentError> {
     const STILL_BYTES: u64 = 2 << 20;
     let mut last = SystemMemory::read()?.free_anywhere();
     let mut still = 0;
-    for _ in 0..20 {
+    for _ in 0..10 {
         std::thread::sleep(Duration::from_millis(50));
         let free = SystemMemory::read()?.free_anywhere();
         still = if free.abs_diff(last) < STILL_BYTES {
