@@ -186,7 +186,7 @@ pub enum BudgetError {
     /// Keepalive counts whole seconds.
     #[error(
         "a detection time of {within:?} with {misses} misses means an interval of {interval:?}, but TCP \
-         keepalive counts whole seconds (tcp(7)): use at least {misses}s"
+         keepalive counts whole seconds (tcp(7)): use at least {misses}s, or leave the keepalive arms out"
     )]
     TooShort {
         /// Detection time asked for.
@@ -218,21 +218,17 @@ impl Budget {
     /// The timing by which every arm finds a dead peer within `within`, after `misses` intervals of silence.
     ///
     /// # Errors
-    /// [`BudgetError`] when the kernel's whole seconds or its limits stand against it.
+    /// [`BudgetError`] when the kernel's limits stand against it.
     pub fn derive(within: Duration, misses: u32) -> Result<Self, BudgetError> {
         if !(2..=100).contains(&misses) {
             return Err(BudgetError::Misses(misses));
         }
         let interval = within / misses;
-        if interval < Duration::from_secs(1) {
-            return Err(BudgetError::TooShort {
-                within,
-                misses,
-                interval,
-            });
-        }
-        let idle_s = u32::try_from(interval.as_secs()).unwrap_or(u32::MAX);
-        let whole_s = u32::try_from(within.as_secs()).unwrap_or(u32::MAX);
+        // Below a second keepalive cannot follow; these are then its shortest, and `suits` refuses its arms.
+        let idle_s = u32::try_from(interval.as_secs()).unwrap_or(u32::MAX).max(1);
+        let whole_s = u32::try_from(within.as_secs())
+            .unwrap_or(u32::MAX)
+            .max(idle_s + 1);
         if whole_s > 32_767 {
             return Err(BudgetError::TooLong(within));
         }
@@ -252,6 +248,21 @@ impl Budget {
             keepalive_interval_s: rest_s / keepalive_count,
             keepalive_count,
         })
+    }
+
+    /// Whether `arms` can keep this budget: keepalive counts whole seconds.
+    ///
+    /// # Errors
+    /// [`BudgetError::TooShort`] when keepalive is among them and the interval is below a second.
+    pub fn suits(&self, arms: &[Arm]) -> Result<(), BudgetError> {
+        if arms.contains(&Arm::Keepalive) && self.interval < Nanos::from_secs(1) {
+            return Err(BudgetError::TooShort {
+                within: self.detect_within.as_duration(),
+                misses: self.misses,
+                interval: self.interval.as_duration(),
+            });
+        }
+        Ok(())
     }
 
     /// The timing for an interval and a timeout given outright.
@@ -311,7 +322,10 @@ mod tests {
     #[test]
     fn impossible_budgets_say_why() {
         let text = |within, misses| Budget::derive(within, misses).unwrap_err().to_string();
-        assert!(text(Duration::from_secs(2), 3).contains("whole seconds"));
+        let short = Budget::derive(Duration::from_secs(2), 3).unwrap();
+        let refused = short.suits(&Arm::ALL).unwrap_err().to_string();
+        assert!(refused.contains("whole seconds"), "{refused}");
+        assert_eq!(short.suits(&[Arm::None, Arm::HeartbeatPush]), Ok(()));
         assert!(text(Duration::from_secs(9), 1).contains("misses"));
         assert!(text(Duration::from_secs(100_000), 3).contains("32767"));
         let short = Budget::from_interval(Duration::from_secs(3), Duration::from_secs(4));
@@ -321,7 +335,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_arm_promises_more_than_the_budget(within_ms in 1000_u64..3_600_000, misses in 2_u32..20) {
-            if let Ok(budget) = Budget::derive(Duration::from_millis(within_ms), misses) {
+            if let Ok(budget) = Budget::derive(Duration::from_millis(within_ms), misses)
+                && budget.suits(&Arm::ALL).is_ok()
+            {
                 let within_s = within_ms / 1000;
                 prop_assert!(u64::from(budget.keepalive_promise_s()) <= within_s);
                 prop_assert!(u64::from(budget.keepalive_promise_s()) + 1 >= within_s);

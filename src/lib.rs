@@ -40,7 +40,7 @@
 //!  bank  arm
 //!  shard
 //!  detector  measure
-//!  wheel  protocol  record   |   clock  ring  socket  os
+//!  wheel  protocol  record   |   clock  ring  epoll  socket  os
 //!  units
 //!        pure                |   touches the machine
 //! ```
@@ -65,6 +65,7 @@ pub mod clock;
 pub mod control;
 pub mod detector;
 pub mod environment;
+pub mod epoll;
 pub mod experiment;
 pub mod half;
 pub mod load;

@@ -4,7 +4,7 @@ use super::child::ringbeat;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use ringbeat::arm::Arm;
-use ringbeat::bank::Phase;
+use ringbeat::bank::{Driver, EngineConfig, Phase};
 use ringbeat::control::{Order, Word, receive, send};
 use ringbeat::server::ServerConfig;
 use ringbeat::shard::{Phases, Settings};
@@ -19,6 +19,8 @@ fn config() -> ServerConfig {
         loopback: false,
         connections: 10,
         cores: ringbeat::os::cores::usable_cores()[..1].to_vec(),
+        engine: EngineConfig::default(),
+        driver: Driver::Tick,
         nofile: ringbeat::os::limits::nofile().unwrap().1,
         somaxconn: 128,
         settings: Settings {

@@ -1,13 +1,15 @@
-//! A lane: one shard with its ring and the operations between them.
+//! A lane: one shard with its engine and the operations between them.
 //!
 //! Does not sleep and does not decide when to run; the [bank](super) does. Operations wait in user space when
 //! the submission queue is full: none is ever dropped.
 
+use super::engine::Engine;
 use crate::clock::Clock;
-use crate::ring::{Operation, Ring, RingError};
+use crate::ring::{Operation, RingError};
 use crate::shard::{Context, Instruments, Shard};
 use crate::units::Nanos;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// How far a lane got in the time it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,22 +22,22 @@ pub enum Drive {
     Congested,
 }
 
-/// One shard with its ring.
+/// One shard with its engine.
 #[derive(Debug)]
 pub struct Lane {
     /// The connections.
     pub shard: Shard,
-    ring: Ring,
+    engine: Engine,
     operations: VecDeque<Operation>,
 }
 
 impl Lane {
-    /// Joins a shard and a ring made on this thread.
+    /// Joins a shard and an engine made on this thread.
     #[must_use]
-    pub fn new(shard: Shard, ring: Ring) -> Self {
+    pub(super) fn new(shard: Shard, engine: Engine) -> Self {
         Self {
             shard,
-            ring,
+            engine,
             operations: VecDeque::new(),
         }
     }
@@ -69,9 +71,10 @@ impl Lane {
     ) -> Result<Drive, RingError> {
         let begun = clock.now();
         let mut now = begun;
+        self.engine.begin();
         loop {
             self.submit();
-            if !self.ring.has_work() && self.operations.is_empty() {
+            if !self.engine.has_work() && self.operations.is_empty() {
                 // An idle lane costs no system call.
                 return Ok(Drive::Drained);
             }
@@ -83,14 +86,14 @@ impl Lane {
                     Drive::Behind
                 });
             }
-            self.ring.enter()?;
+            self.engine.enter()?;
             now = clock.now();
             let Self {
                 shard,
-                ring,
+                engine,
                 operations,
             } = self;
-            ring.reap(|completion| {
+            engine.reap(|completion| {
                 let mut context = Context {
                     now,
                     operations,
@@ -101,15 +104,34 @@ impl Lane {
         }
     }
 
-    /// The ring's own counts.
+    /// Sleeps in the kernel until the engine has something or `longest` has passed; at once when operations wait.
+    ///
+    /// # Errors
+    /// [`RingError`] when the engine cannot go on.
+    pub(super) fn wait(&mut self, longest: Duration) -> Result<(), RingError> {
+        if !self.operations.is_empty() {
+            return Ok(());
+        }
+        self.engine.wait(longest)
+    }
+
+    /// Makes a listener known that [`Shard::start_accept`] will name.
+    ///
+    /// # Errors
+    /// Of the system calls the engine needs.
+    pub fn adopt(&mut self, listener: &socket2::Socket) -> std::io::Result<()> {
+        self.engine.adopt(listener)
+    }
+
+    /// The engine's own counts.
     #[must_use]
     pub fn ring_counters(&self) -> crate::ring::RingCounters {
-        self.ring.counters()
+        self.engine.counters()
     }
 
     fn submit(&mut self) {
         while let Some(operation) = self.operations.front() {
-            if !self.ring.push(operation) {
+            if !self.engine.push(operation) {
                 return;
             }
             self.operations.pop_front();

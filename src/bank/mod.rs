@@ -10,18 +10,23 @@
 //! machine stand in a known relation: the server's offset is half a tick, the middle of what chance would give.
 
 mod board;
+mod driver;
+mod engine;
 mod lane;
 mod plan;
 
 pub use board::{Board, Phase, Snapshot};
+pub use driver::Driver;
+pub use engine::{EngineConfig, EngineKind};
 pub use lane::{Drive, Lane};
 pub use plan::{PlanError, RingPlan};
 
 use crate::clock::{Clock, MonotonicClock};
 use crate::record::HistogramError;
-use crate::ring::{Ring, RingError, SocketOption};
+use crate::ring::{RingError, SocketOption};
 use crate::shard::{Counters, Instruments, Settings, Shard};
 use crate::units::Nanos;
+use engine::Engine;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -31,6 +36,9 @@ use std::time::Duration;
 const BUSY_TICK: Nanos = Nanos::from_millis(1);
 /// How often a thread shows its counters.
 const PUBLISH_EVERY: Nanos = Nanos::from_millis(200);
+
+/// How soon a thread that sleeps on its events looks for a change of phase.
+const LONGEST_WAIT: Nanos = Nanos::from_millis(100);
 
 /// The same while connections come and go, so that the end of a ramp is seen soon.
 const PUBLISH_BUSY: Nanos = Nanos::from_millis(40);
@@ -65,6 +73,10 @@ pub struct BankConfig {
     pub seat: (u32, u32),
     /// Rings, slots and connections.
     pub plan: RingPlan,
+    /// What carries the operations.
+    pub engine: EngineConfig,
+    /// What the thread sleeps on.
+    pub driver: Driver,
     /// What the shards do.
     pub settings: Settings,
     /// Options that `connect` sets.
@@ -209,7 +221,10 @@ fn run(
             return Ok(());
         }
         if drained {
-            clock.sleep_until(next_tick(config, now, pace));
+            match config.driver {
+                Driver::Tick => clock.sleep_until(next_tick(config, now, pace)),
+                Driver::ThreadPerRing => bank.wait(pace, clock)?,
+            }
         }
     }
 }
@@ -253,9 +268,11 @@ impl Bank {
             .map(|ring| {
                 let first = seat * rings + ring;
                 let ordinals = (first, seats * rings);
-                let shard =
-                    Shard::new(config.settings, plan.connections_per_ring, ordinals, origin);
-                Ok(Lane::new(shard, Ring::new(plan.slots, &config.options)?))
+                let reads = Engine::reads(config.engine.kind);
+                let capacity = plan.connections_per_ring;
+                let shard = Shard::new(config.settings, reads, capacity, ordinals, origin);
+                let engine = Engine::new(config.engine, plan.slots, &config.options)?;
+                Ok(Lane::new(shard, engine))
             })
             .collect::<Result<_, RingError>>()?;
         Ok(Self {
@@ -283,6 +300,20 @@ impl Bank {
             }
         }
         self.drive(clock)
+    }
+
+    /// Sleeps in the kernel until the one lane has an event or a deadline.
+    fn wait(&mut self, pace: Pace, clock: MonotonicClock) -> Result<(), RingError> {
+        let now = clock.now();
+        let longest = match pace {
+            Pace::Tick => LONGEST_WAIT,
+            Pace::Busy => BUSY_TICK,
+        };
+        for lane in &mut self.lanes {
+            let deadline = lane.shard.next_deadline(now).unwrap_or(now + longest);
+            lane.wait((deadline - now).min(longest).as_duration())?;
+        }
+        Ok(())
     }
 
     fn drive(&mut self, clock: MonotonicClock) -> Result<bool, RingError> {

@@ -4,6 +4,7 @@
 //! the kernel's `io_uring/rsrc.c`), so a host with a low limit needs several rings per core and a roomy one
 //! needs one.
 
+use super::{Driver, EngineKind};
 use std::fmt;
 
 /// Descriptors a process needs besides its rings: standard streams, listeners, `/proc` files.
@@ -47,9 +48,67 @@ pub enum PlanError {
         /// Connections this limit allows.
         most: u64,
     },
+    /// The engine takes an open file per connection.
+    #[error(
+        "the epoll engine takes one open file per connection and the limit on open files ({nofile}) allows {most}, \
+         not {connections}; raise it with `ulimit -n`, ask for fewer, or use --engine uring, whose direct \
+         descriptors take none"
+    )]
+    Descriptors {
+        /// Soft limit found.
+        nofile: u64,
+        /// Connections asked for.
+        connections: u64,
+        /// Connections this limit allows.
+        most: u64,
+    },
 }
 
 impl RingPlan {
+    /// A plan for what `engine` can do: as [`RingPlan::new`] with direct descriptors; otherwise one ring per core,
+    /// and every connection an open file of the process.
+    ///
+    /// # Errors
+    /// [`PlanError`] with the most that would fit.
+    pub fn for_engine(
+        engine: EngineKind,
+        connections: u64,
+        cores: u32,
+        nofile: u64,
+        somaxconn: u64,
+        accepts: bool,
+    ) -> Result<Self, PlanError> {
+        if engine.has_direct_descriptors() {
+            return Self::new(connections, cores, nofile, somaxconn, accepts);
+        }
+        let most = nofile.saturating_sub(OTHER_DESCRIPTORS);
+        if connections > most {
+            return Err(PlanError::Descriptors {
+                nofile,
+                connections,
+                most,
+            });
+        }
+        // A table is only memory here, so one ring per core has room for all.
+        let roomy = u64::from(u32::MAX);
+        Self::new(connections, cores, roomy, somaxconn, accepts)
+    }
+
+    /// One thread's part of the plan, and how many threads there are per core.
+    #[must_use]
+    pub fn per_thread(&self, driver: Driver) -> (Self, u32) {
+        match driver {
+            Driver::Tick => (*self, 1),
+            Driver::ThreadPerRing => {
+                let part = Self {
+                    rings_per_core: 1,
+                    ..*self
+                };
+                (part, self.rings_per_core)
+            }
+        }
+    }
+
     /// A plan for `connections` spread evenly over `cores` threads under a soft limit of `nofile`. `accepts` says
     /// whether the rings take connections from a listener whose backlog the kernel caps at `somaxconn`.
     ///
@@ -132,7 +191,9 @@ mod tests {
     #[test]
     fn a_limit_that_leaves_no_room_says_what_would_fit() {
         let error = RingPlan::new(1_000_000, 2, 256, 4096, true).unwrap_err();
-        let PlanError::OpenFiles { most, .. } = error;
+        let PlanError::OpenFiles { most, .. } = error else {
+            panic!("{error}");
+        };
         assert!(error.to_string().contains("ulimit -n"));
         assert!(RingPlan::new(most, 2, 256, 4096, true).is_ok(), "{most}");
     }

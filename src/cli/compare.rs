@@ -10,12 +10,12 @@ use super::progress::Watcher;
 use super::signals::Signals;
 use super::{Failure, host, output, parse};
 use crate::arm::Arm;
+use crate::bank::{EngineConfig, EngineKind};
 use crate::clock::wall_rfc3339;
 use crate::experiment::{CostOptions, CostPlan, ExperimentError, HostFacts, run_cost};
 use crate::os::lock::HostLock;
 use crate::record::Record;
 use crate::report::{self, ResultFolder};
-use crate::ring::self_test;
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,6 +58,10 @@ pub(super) struct CompareArgs {
     budget: BudgetFlags,
     #[command(flatten)]
     engine: EngineFlags,
+    /// Engines to run every arm on, interleaved; each has a control of its own
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::engine(), conflicts_with = "engine",
+          help_heading = "Engine")]
+    engines: Option<Vec<EngineKind>>,
     #[command(flatten)]
     server_cores: ServerCoresFlag,
     #[command(flatten)]
@@ -80,7 +84,7 @@ pub(super) struct CompareArgs {
 pub(super) fn run(args: &CompareArgs) -> Result<(), Failure> {
     let signals = Signals::register()?;
     let plan = plan(args)?;
-    let ring_features = self_test().map_err(|error| Failure::Host(error.to_string()))?;
+    let ring_features = host::prove(&plan.engines())?;
     let lock = HostLock::acquire(LOCK).map_err(|error| Failure::Host(error.to_string()))?;
     if lock.is_none() && !args.alongside {
         return Err(Failure::Host(
@@ -158,14 +162,24 @@ fn finish(
 }
 
 fn plan(args: &CompareArgs) -> Result<CostPlan, Failure> {
-    let budget = args.budget.budget()?;
+    let budget = args.budget.budget(&args.arms)?;
     let timers = args.engine.timers()?;
     let congestion = host::congestion(args.engine.congestion.as_deref())?;
     let facts = HostFacts::read().map_err(|error| Failure::Host(error.to_string()))?;
+    let engine = args.engine.config();
+    let engines = match &args.engines {
+        None => vec![engine],
+        Some(kinds) => kinds
+            .iter()
+            .map(|&kind| EngineConfig { kind, ..engine })
+            .collect(),
+    };
     let options = CostOptions {
         connections: args.connections,
         quick: args.quick,
         arms: args.arms.clone(),
+        engines,
+        driver: args.engine.driver,
         budget,
         steady: args.steady,
         settle: args.settle,

@@ -4,7 +4,8 @@
 //! `flatten`. The doc comment of a field is its help text.
 
 use super::{Failure, parse};
-use crate::arm::{Arm, Budget, KeepaliveSide};
+use crate::arm::{Arm, Budget, BudgetError, KeepaliveSide};
+use crate::bank::{Driver, EngineConfig, EngineKind};
 use crate::os::cores::usable_cores;
 use crate::shard::{Phases, Role, Settings};
 use crate::socket::keepalive::Keepalive;
@@ -52,14 +53,20 @@ pub enum Preset {
 }
 
 impl BudgetFlags {
-    /// The timing of every arm.
+    /// The timing of `arms`.
     ///
     /// # Errors
-    /// [`Failure::Usage`] when no arm, or not the kernel, can keep such a budget.
-    pub fn budget(&self) -> Result<Budget, Failure> {
+    /// [`Failure::Usage`] when one of them, or the kernel, cannot keep such a budget.
+    pub fn budget(&self, arms: &[Arm]) -> Result<Budget, Failure> {
+        let usage = |error: BudgetError| Failure::Usage(error.to_string());
+        let budget = self.timing().map_err(usage)?;
+        budget.suits(arms).map_err(usage)?;
+        Ok(budget)
+    }
+
+    fn timing(&self) -> Result<Budget, BudgetError> {
         if let (Some(interval), Some(timeout)) = (self.interval, self.timeout) {
-            return Budget::from_interval(interval, timeout)
-                .map_err(|error| Failure::Usage(error.to_string()));
+            return Budget::from_interval(interval, timeout);
         }
         let (within, misses) = match self.preset {
             Some(Preset::Relaxed) => Budget::RELAXED,
@@ -69,7 +76,6 @@ impl BudgetFlags {
             self.detect_within.unwrap_or(within),
             self.misses.unwrap_or(misses),
         )
-        .map_err(|error| Failure::Usage(error.to_string()))
     }
 }
 
@@ -77,6 +83,19 @@ impl BudgetFlags {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Engine")]
 pub struct EngineFlags {
+    /// How the kernel is spoken to: io_uring with polls, io_uring with multishot receives, or epoll, the reference
+    #[arg(long, default_value = "uring", value_parser = parse::engine())]
+    pub engine: EngineKind,
+    /// What a thread sleeps on: its core's tick, with all rings of the core in one thread, or one ring's events
+    #[arg(long, default_value = "tick", value_parser = parse::driver())]
+    pub driver: Driver,
+    /// Entries of each completion queue, 1 to 8192; a small one overflows, which is counted [default: 8192]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8192))]
+    pub completion_entries: Option<u32>,
+    /// Receive buffers of each ring of uring-recv, 1 to 32768; with few, streams pause, which is counted
+    /// [default: 1024]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=32768))]
+    pub receive_buffers: Option<u16>,
     /// How often a core thread looks at its rings, 1ms to 1s
     #[arg(long, value_name = "TIME", default_value = "8ms", value_parser = parse::tick,
           allow_hyphen_values = true)]
@@ -123,6 +142,16 @@ impl EngineFlags {
                 let period = u32::try_from(period.0 / self.tick.0).unwrap_or(u32::MAX);
                 Ok(TimersKind::Sweep { period })
             }
+        }
+    }
+
+    /// The engine and its sizes.
+    #[must_use]
+    pub const fn config(&self) -> EngineConfig {
+        EngineConfig {
+            kind: self.engine,
+            completions: self.completion_entries,
+            buffers: self.receive_buffers,
         }
     }
 

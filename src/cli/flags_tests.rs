@@ -22,7 +22,7 @@ fn typed(arguments: &str) -> Result<Probe, clap::Error> {
 }
 
 fn budget(arguments: &str) -> Result<Budget, Failure> {
-    typed(arguments).unwrap().budget.budget()
+    typed(arguments).unwrap().budget.budget(&Arm::ALL)
 }
 
 #[test]

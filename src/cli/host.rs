@@ -5,11 +5,13 @@
 //! is missing is a [`Failure::Host`] with its remedy.
 
 use super::Failure;
+use crate::bank::EngineKind;
 use crate::os::limits::{ephemeral_ports, raise_nofile, somaxconn, sysctl};
 use crate::os::memory::SystemMemory;
 use crate::ring::self_test;
 use crate::socket::listener::{ListenOptions, ListenerGroup};
 use crate::units::HumanCount;
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// What the kernel's own default is (`net.ipv4.ip_local_port_range`), where the sysctl cannot be
@@ -22,14 +24,32 @@ const END_BYTES: u64 = 4_040;
 /// would cost CPU that belongs to no mechanism.
 const PREFERRED: &str = "cubic";
 
-/// Raises the limit on open files, proves that io_uring does what is needed, and returns the limit.
+/// Raises the limit on open files, proves that the engine does what is needed, and returns the limit.
 ///
 /// # Errors
 /// [`Failure::Host`].
-pub fn prepare() -> Result<u64, Failure> {
+pub fn prepare(engine: EngineKind) -> Result<u64, Failure> {
     let (soft, _) = raise_nofile().map_err(|error| Failure::Host(error.to_string()))?;
-    self_test().map_err(|error| Failure::Host(error.to_string()))?;
+    prove(&[engine])?;
     Ok(soft)
+}
+
+/// Proves that this kernel has what `engines` need; returns the features found, by name.
+///
+/// # Errors
+/// [`Failure::Host`].
+pub fn prove(engines: &[EngineKind]) -> Result<BTreeMap<String, String>, Failure> {
+    if engines
+        .iter()
+        .all(|engine| !engine.has_direct_descriptors())
+    {
+        return Ok(BTreeMap::new());
+    }
+    self_test().map_err(|error| {
+        Failure::Host(format!(
+            "{error}. Without it, --engine epoll works, with an open file for each connection"
+        ))
+    })
 }
 
 /// Refuses what would not fit into memory, since the kernel would then kill some process, and not

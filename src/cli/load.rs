@@ -82,10 +82,10 @@ pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
     if args.half.controlled {
         return controlled();
     }
-    let budget = args.half.budget.budget()?;
+    let budget = args.half.budget.budget(&[args.half.arm])?;
     let timers = args.half.engine.timers()?;
     let signals = Signals::register()?;
-    let nofile = host::prepare()?;
+    let nofile = host::prepare(args.half.engine.engine)?;
     let config = configure(args, &budget, timers, nofile)?;
     let both_ends = config
         .targets
@@ -134,6 +134,8 @@ fn configure(
         ramp_rate: args.ramp.ramp_rate,
         in_flight: IN_FLIGHT.min(host::accept_queue()),
         cores: cores_or_all(args.cores.load_cores.as_ref()),
+        engine: half.engine.config(),
+        driver: half.engine.driver,
         nofile,
         settings: half
             .engine

@@ -3,6 +3,7 @@
 //! Does not look at two arguments together; [`super::flags`] does.
 
 use crate::arm::{Arm, KeepaliveSide};
+use crate::bank::{Driver, EngineKind};
 use crate::os::cores::usable_cores;
 use crate::shard::Phases;
 use crate::units::{HumanCount, Nanos, parse_count, parse_duration};
@@ -164,6 +165,19 @@ pub fn phases() -> impl TypedValueParser<Value = Phases> {
         "aligned" => Phases::Aligned,
         _ => Phases::Staggered,
     })
+}
+
+/// An engine by its name.
+#[must_use]
+pub fn engine() -> impl TypedValueParser<Value = EngineKind> {
+    PossibleValuesParser::new(EngineKind::ALL.map(EngineKind::name))
+        .try_map(|name| name.parse::<EngineKind>())
+}
+
+/// A driver by its name.
+#[must_use]
+pub fn driver() -> impl TypedValueParser<Value = Driver> {
+    PossibleValuesParser::new(Driver::ALL.map(Driver::name)).try_map(|name| name.parse::<Driver>())
 }
 
 /// Which structure holds the deadlines.

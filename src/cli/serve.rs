@@ -38,10 +38,10 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     if args.half.controlled {
         return controlled();
     }
-    let budget = args.half.budget.budget()?;
+    let budget = args.half.budget.budget(&[args.half.arm])?;
     let timers = args.half.engine.timers()?;
     let signals = Signals::register()?;
-    let nofile = host::prepare()?;
+    let nofile = host::prepare(args.half.engine.engine)?;
     let mut config = configure(args, &budget, timers, nofile)?;
     let server = start(args.listen, &mut config)?;
     announce(args, &budget, &config, &server);
@@ -73,6 +73,8 @@ fn configure(
         loopback: args.listen.is_none(),
         connections: half.connections.connections,
         cores: cores_or_all(args.cores.server_cores.as_ref()),
+        engine: half.engine.config(),
+        driver: half.engine.driver,
         nofile,
         somaxconn: host::accept_queue(),
         settings: half

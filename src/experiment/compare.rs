@@ -4,7 +4,6 @@
 //! includes a tie, there is no winner and the sentence says so.
 
 use super::summary::float;
-use crate::arm::Arm;
 use crate::measure::statistics::ratio_bootstrap;
 use crate::record::{ArmRecord, Comparison, ComparisonEntry, RoundRecord, decode};
 use std::fmt::Write as _;
@@ -175,12 +174,12 @@ fn stand_apart(one: &[f64], other: &[f64]) -> bool {
 
 /// Every row the arms have figures for.
 pub(super) fn comparisons(arms: &[ArmRecord], seed: u64) -> Vec<Comparison> {
-    let Some(control) = arms.iter().find(|arm| arm.name == Arm::None.name()) else {
+    let Some(control) = arms.iter().find(|arm| arm.is_control()) else {
         return Vec::new();
     };
     let mut rows: Vec<Comparison> = METRICS
         .iter()
-        .filter_map(|metric| compare(metric, arms, control, seed))
+        .filter_map(|metric| compare(metric, arms, seed))
         .collect();
     if control.rounds_detail.len() < 2 {
         // The same "not resolved" in every row would only be noise.
@@ -194,13 +193,8 @@ pub(super) fn comparisons(arms: &[ArmRecord], seed: u64) -> Vec<Comparison> {
     rows
 }
 
-fn compare(
-    metric: &Metric,
-    arms: &[ArmRecord],
-    control: &ArmRecord,
-    seed: u64,
-) -> Option<Comparison> {
-    let others = arms.iter().filter(|arm| arm.name != control.name);
+fn compare(metric: &Metric, arms: &[ArmRecord], seed: u64) -> Option<Comparison> {
+    let others = arms.iter().filter(|arm| !arm.is_control());
     let (idle, working): (Vec<_>, Vec<_>) = others.partition(|arm| metric.of_cost && shirks(arm));
     let mut entries: Vec<ComparisonEntry> = working.into_iter().filter_map(metric.figure).collect();
     entries.sort_by(|one, other| one.value.total_cmp(&other.value));
@@ -218,6 +212,7 @@ fn compare(
     if let Some(second) = entries.get(1).cloned() {
         let rounds = |name: &str| {
             let arm = arms.iter().find(|arm| arm.name == name)?;
+            let control = arms.iter().find(|other| other.name == arm.control)?;
             arm.rounds_detail
                 .iter()
                 .map(|round| {
@@ -297,6 +292,7 @@ mod tests {
         let resolved = true;
         ArmRecord {
             name: name.to_owned(),
+            control: "none".to_owned(),
             rounds_detail,
             cpu_ns_per_event: Some(Estimate {
                 median,

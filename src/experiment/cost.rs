@@ -85,7 +85,10 @@ pub fn run_cost(
 
 fn all_trials(stage: &mut Stage<'_>, trials: &mut Vec<Trial>) -> Result<(), ExperimentError> {
     let plan = stage.plan;
-    let keepalive = plan.arms.iter().any(|(arm, _)| *arm == Arm::Keepalive);
+    let keepalive = plan
+        .arms
+        .iter()
+        .any(|planned| planned.arm == Arm::Keepalive);
     let expected_rung = keepalive && plan.drop_free_connections().is_some();
     let main: usize = plan.order.iter().map(Vec::len).sum();
     let extra = if expected_rung {
@@ -95,11 +98,13 @@ fn all_trials(stage: &mut Stage<'_>, trials: &mut Vec<Trial>) -> Result<(), Expe
     };
     for (round, order) in (0..).zip(&plan.order) {
         for &index in order {
-            let (arm, name) = plan.arms[index].clone();
+            let planned = plan.arms[index].clone();
             let place = (trials.len(), main + extra);
             let spec = TrialSpec {
-                arm,
-                name,
+                arm: planned.arm,
+                engine: planned.engine,
+                name: planned.name,
+                control: planned.control,
                 connections: plan.connections,
                 ramp_rate: plan.ramp_rate,
                 steady: plan.steady,
@@ -134,9 +139,9 @@ fn rung_for(plan: &CostPlan, trials: &[Trial]) -> Option<(u64, String)> {
     Some((connections, reason))
 }
 
-/// Control, keepalive, and each kind of heartbeat that was asked for, once.
+/// Control, keepalive, and each kind of heartbeat that was asked for, once, on the first engine.
 fn rung_arms(plan: &CostPlan) -> Vec<Arm> {
-    let mut arms: Vec<Arm> = plan.arms.iter().map(|(arm, _)| *arm).collect();
+    let mut arms: Vec<Arm> = plan.arms.iter().map(|planned| planned.arm).collect();
     arms.sort_unstable();
     arms.dedup();
     // One heartbeat is enough for the ratio; the classic one if it is there.
@@ -162,7 +167,9 @@ fn rung_rounds(
         for &arm in &arms {
             let spec = TrialSpec {
                 arm,
+                engine: plan.arms[0].engine,
                 name: arm.to_string(),
+                control: Arm::None.to_string(),
                 connections,
                 ramp_rate: rate_over(connections, plan.options.budget.interval),
                 steady: plan.steady * 2 / 3,
@@ -184,7 +191,7 @@ fn summarise(
     rung: Option<(u64, String)>,
 ) -> Result<(), ExperimentError> {
     let cpus = record.environment.cpu_count;
-    let names: Vec<String> = plan.arms.iter().map(|(_, name)| name.clone()).collect();
+    let names: Vec<String> = plan.arms.iter().map(|arm| arm.name.clone()).collect();
     record.arms = arm_records(plan, &names, trials, cpus)?;
     record.comparisons = comparisons(&record.arms, plan.options.seed);
     if let Some((connections, reason)) = rung {
@@ -229,7 +236,7 @@ fn arm_records(
 
 /// Something else on the machine used more than a twentieth of it while the control stood idle.
 fn other_load(arms: &[ArmRecord], environment: &Environment) -> Option<Warning> {
-    let control = arms.iter().find(|arm| arm.name == Arm::None.name())?;
+    let control = arms.iter().find(|arm| arm.is_control())?;
     let window: u64 = control
         .rounds_detail
         .iter()

@@ -4,7 +4,7 @@
 
 use super::capacity::{CapacityError, HostFacts, fit};
 use crate::arm::{Arm, Budget, KeepaliveSide};
-use crate::bank::{PlanError, RingPlan};
+use crate::bank::{Driver, EngineConfig, EngineKind, PlanError, RingPlan};
 use crate::measure::keepalive::predict_burst_after_ramp;
 use crate::record::Config;
 use crate::shard::{Phases, Role, Settings};
@@ -29,6 +29,10 @@ pub struct CostOptions {
     pub quick: bool,
     /// Arms as named, repeats allowed; `none` is added when it is missing.
     pub arms: Vec<Arm>,
+    /// Engines; with several, every arm runs on each of them.
+    pub engines: Vec<EngineConfig>,
+    /// What the threads of both halves sleep on.
+    pub driver: Driver,
     /// The detection budget.
     pub budget: Budget,
     /// The measured window; `None` is two intervals.
@@ -61,13 +65,24 @@ pub struct CostOptions {
     pub command: String,
 }
 
+/// One column of the result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PlannedArm {
+    pub(super) arm: Arm,
+    pub(super) engine: EngineConfig,
+    /// As reported: the arm's own name, a number when it repeats, the engine when there are several.
+    pub(super) name: String,
+    /// The arm its costs are net of.
+    pub(super) control: String,
+}
+
 /// A run with nothing left to decide.
 #[derive(Clone, Debug)]
 pub struct CostPlan {
     pub(super) options: CostOptions,
     pub(super) host: HostFacts,
-    /// Arms with their names; the first is the control.
-    pub(super) arms: Vec<(Arm, String)>,
+    /// The arms of each engine, the control of each first.
+    pub(super) arms: Vec<PlannedArm>,
     pub(super) connections: u64,
     pub(super) limited_by: Option<String>,
     pub(super) steady: Duration,
@@ -94,14 +109,24 @@ impl CostPlan {
         let (mut connections, mut limited_by) = fit(options.connections, default, &host)
             .map_err(|error: CapacityError| error.to_string())?;
         let server_cores = u32::try_from(options.server_cores.len()).unwrap_or(u32::MAX);
-        let ring_plan =
-            |count| RingPlan::new(count, server_cores, host.nofile, host.somaxconn, true);
+        let ring_plan = |count| {
+            let plan = |engine: &EngineConfig| {
+                let kind = engine.kind;
+                RingPlan::for_engine(kind, count, server_cores, host.nofile, host.somaxconn, true)
+                    .map(|plan| (kind, plan))
+            };
+            options
+                .engines
+                .iter()
+                .map(plan)
+                .collect::<Result<Vec<_>, _>>()
+        };
         let rings = match ring_plan(connections) {
             Ok(rings) => rings,
             // As with memory: a default bends to the limit and says so, a typed number does not.
-            Err(error @ PlanError::OpenFiles { most, .. })
-                if options.connections.is_none() && most > 0 =>
-            {
+            Err(
+                error @ (PlanError::OpenFiles { most, .. } | PlanError::Descriptors { most, .. }),
+            ) if options.connections.is_none() && most > 0 => {
                 (connections, limited_by) = (most, Some(error.to_string()));
                 ring_plan(most).map_err(|error| error.to_string())?
             }
@@ -114,7 +139,7 @@ impl CostPlan {
             interval * 2
         });
         let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 3 });
-        let arms = name_arms(&options.arms);
+        let arms = name_arms(&options.arms, &options.engines);
         let order = order(arms.len(), rounds, options.seed);
         let ramp_rate = options
             .ramp_rate
@@ -133,9 +158,23 @@ impl CostPlan {
             rounds,
             ramp_rate,
             order,
-            ring_plan: rings.to_string(),
-            backlog: rings.backlog,
+            ring_plan: describe(&rings),
+            backlog: rings
+                .iter()
+                .map(|(_, plan)| plan.backlog)
+                .min()
+                .unwrap_or(1),
         })
+    }
+
+    /// The engines that run.
+    #[must_use]
+    pub fn engines(&self) -> Vec<EngineKind> {
+        self.options
+            .engines
+            .iter()
+            .map(|engine| engine.kind)
+            .collect()
     }
 
     /// The effective configuration, as the record keeps it.
@@ -152,7 +191,13 @@ impl CostPlan {
             }),
             connections: self.connections,
             connections_limited_by: self.limited_by.clone(),
-            arms: self.arms.iter().map(|(_, name)| name.clone()).collect(),
+            arms: self.arms.iter().map(|arm| arm.name.clone()).collect(),
+            engines: options
+                .engines
+                .iter()
+                .map(|engine| engine.kind.to_string())
+                .collect(),
+            driver: options.driver.to_string(),
             detect_within_ms: millis(budget.detect_within),
             misses: budget.misses,
             heartbeat_interval_ms: millis(budget.interval),
@@ -244,7 +289,10 @@ impl CostPlan {
     #[must_use]
     pub fn forewarnings(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.limited_by.iter().cloned().collect();
-        let keepalive = self.arms.iter().any(|(arm, _)| *arm == Arm::Keepalive);
+        let keepalive = self
+            .arms
+            .iter()
+            .any(|planned| planned.arm == Arm::Keepalive);
         let burst = self.predicted_burst(self.connections, self.ramp_rate);
         if keepalive && burst > self.host.backlog {
             notes.push(format!(
@@ -270,22 +318,49 @@ pub(super) fn rate_over(connections: u64, interval: Nanos) -> u64 {
     u64::try_from(per_second).unwrap_or(u64::MAX).max(1)
 }
 
-/// The control first, then the arms as asked; repeats carry `#2`, `#3`, ….
-fn name_arms(asked: &[Arm]) -> Vec<(Arm, String)> {
-    let mut arms: Vec<(Arm, String)> = Vec::new();
-    let control = (!asked.contains(&Arm::None)).then_some(Arm::None);
-    for arm in control.into_iter().chain(asked.iter().copied()) {
-        let repeats = arms.iter().filter(|(other, _)| *other == arm).count();
-        let name = if repeats == 0 {
-            arm.to_string()
-        } else {
-            format!("{arm}#{}", repeats + 1)
-        };
-        arms.push((arm, name));
+/// The rings of each engine, for people.
+fn describe(rings: &[(EngineKind, RingPlan)]) -> String {
+    match rings {
+        [(_, plan)] => plan.to_string(),
+        several => several
+            .iter()
+            .map(|(engine, plan)| format!("{engine}: {plan}"))
+            .collect::<Vec<_>>()
+            .join("; "),
     }
-    // A control that was named later still leads.
-    arms.sort_by_key(|(_, name)| name != Arm::None.name());
-    arms
+}
+
+/// Per engine: the control first, then the arms as asked; repeats carry `#2`, `#3`, …, and with several engines each
+/// name says its own.
+fn name_arms(asked: &[Arm], engines: &[EngineConfig]) -> Vec<PlannedArm> {
+    let mut planned = Vec::new();
+    for &engine in engines {
+        let named = |name: String| match engines.len() {
+            1 => name,
+            _ => format!("{name}@{}", engine.kind),
+        };
+        let control = named(Arm::None.to_string());
+        let mut arms: Vec<PlannedArm> = Vec::new();
+        let missing = (!asked.contains(&Arm::None)).then_some(Arm::None);
+        for arm in missing.into_iter().chain(asked.iter().copied()) {
+            let repeats = arms.iter().filter(|other| other.arm == arm).count();
+            let name = if repeats == 0 {
+                arm.to_string()
+            } else {
+                format!("{arm}#{}", repeats + 1)
+            };
+            arms.push(PlannedArm {
+                arm,
+                engine,
+                name: named(name),
+                control: control.clone(),
+            });
+        }
+        // A control that was named later still leads.
+        arms.sort_by_key(|planned| planned.name != control);
+        planned.extend(arms);
+    }
+    planned
 }
 
 /// Per round, the order of the arms: shuffled, then the next round the other way round, so that a drift of the

@@ -27,19 +27,20 @@ pub(super) struct Controls<'a> {
 }
 
 impl<'a> Controls<'a> {
-    fn of_round(&self, round: u32) -> Option<&'a Trial> {
+    fn of(&self, trial: &Trial) -> Option<&'a Trial> {
+        let (control, round) = (&trial.spec.control, trial.spec.round);
         self.trials
             .iter()
-            .find(|trial| trial.spec.name == Arm::None.name() && trial.spec.round == round)
+            .find(|other| other.spec.name == *control && other.spec.round == round)
     }
 
     /// A difference of CPU time in one window that is no more than noise: what the meter cannot tell, or what
     /// the control itself varied by, whichever is larger.
-    pub(super) fn noise_floor_ns(&self) -> f64 {
+    fn noise_floor_ns(&self, control: &str) -> f64 {
         let rates: Vec<f64> = self
             .trials
             .iter()
-            .filter(|trial| trial.spec.name == Arm::None.name())
+            .filter(|trial| trial.spec.name == control)
             .map(|trial| float(trial.cpu.busy))
             .collect();
         let highest = rates.iter().copied().fold(0.0, f64::max);
@@ -128,7 +129,7 @@ pub(super) fn arm_record(
         .collect();
     let rounds: Vec<Round<'_>> = own
         .iter()
-        .filter_map(|trial| Some(Round::new(trial, controls.of_round(trial.spec.round)?)))
+        .filter_map(|trial| Some(Round::new(trial, controls.of(trial)?)))
         .collect();
     let Some(first) = rounds.first() else {
         return Ok(None);
@@ -136,6 +137,8 @@ pub(super) fn arm_record(
     let arm = first.trial.spec.arm;
     let mut record = ArmRecord {
         name: name.to_owned(),
+        engine: first.trial.spec.engine.kind.to_string(),
+        control: first.trial.spec.control.clone(),
         rounds: u32::try_from(rounds.len()).unwrap_or(u32::MAX),
         connections_requested: first.trial.spec.connections,
         cpu_ns: mean_cpu(&rounds),
@@ -176,8 +179,8 @@ fn costs(record: &mut ArmRecord, plan: &CostPlan, rounds: &[Round<'_>], controls
     let column = |figure: fn(&Round<'_>) -> f64| rounds.iter().map(figure).collect::<Vec<_>>();
     let (spent, hours) = (column(busy), column(connection_hours));
     let seed = plan.options.seed;
-    let floor = controls.noise_floor_ns();
-    if record.name == Arm::None.name() {
+    let floor = controls.noise_floor_ns(&record.control);
+    if record.is_control() {
         let nothing = vec![0.0; spent.len()];
         record.cpu_ns_per_connection_hour =
             paired_bootstrap(&spent, &nothing, &hours, 0.0, seed).ok();

@@ -9,7 +9,7 @@ use super::process::Half;
 use super::sampler::{INTERFACE, Sampler};
 use super::{ExperimentError, Observer, Progress};
 use crate::arm::Arm;
-use crate::bank::{Phase, Snapshot};
+use crate::bank::{EngineConfig, Phase, Snapshot};
 use crate::clock::{Clock as _, MonotonicClock, wall_epoch_ms};
 use crate::control::{Order, Word};
 use crate::load::{IN_FLIGHT, LoadConfig, loopback_targets};
@@ -43,7 +43,10 @@ const IN_FLIGHT_TIMEOUT: Nanos = Nanos::from_secs(2);
 #[derive(Clone, Debug)]
 pub(super) struct TrialSpec {
     pub(super) arm: Arm,
+    pub(super) engine: EngineConfig,
     pub(super) name: String,
+    /// The name of the arm it is net of.
+    pub(super) control: String,
     pub(super) connections: u64,
     pub(super) ramp_rate: u64,
     pub(super) steady: Duration,
@@ -216,6 +219,8 @@ fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError>
         loopback: true,
         connections: spec.connections,
         cores: options.server_cores.clone(),
+        engine: spec.engine,
+        driver: options.driver,
         nofile: plan.host.nofile,
         somaxconn: plan.host.somaxconn,
         settings: plan.settings(spec.arm, spec.arm.server_role()),
@@ -238,6 +243,8 @@ fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError>
         ramp_rate: Some(spec.ramp_rate),
         in_flight: IN_FLIGHT.min(u64::from(plan.backlog)),
         cores: options.load_cores.clone(),
+        engine: spec.engine,
+        driver: options.driver,
         nofile: plan.host.nofile,
         settings: plan.settings(spec.arm, spec.arm.load_role()),
         keepalive: (probing && options.keepalive_side.client()).then_some(keepalive),

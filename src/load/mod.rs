@@ -8,7 +8,9 @@
 
 mod ramp;
 
-use crate::bank::{BankConfig, Crew, Director, Lane, Pace, Phase, PlanError, RingPlan};
+use crate::bank::{
+    BankConfig, Crew, Director, Driver, EngineConfig, Lane, Pace, Phase, PlanError, RingPlan,
+};
 use crate::clock::{Clock as _, MonotonicClock};
 use crate::ring::SocketOption;
 use crate::shard::{Instruments, Settings};
@@ -31,6 +33,10 @@ pub struct LoadConfig {
     pub in_flight: u64,
     /// Cores, one thread each.
     pub cores: Vec<usize>,
+    /// What carries the operations.
+    pub engine: EngineConfig,
+    /// What its threads sleep on.
+    pub driver: Driver,
     /// Soft limit on open files.
     pub nofile: u64,
     /// What the shards do.
@@ -82,7 +88,14 @@ impl Load {
     /// [`LoadError`], with the remedy.
     pub fn start(config: &LoadConfig) -> Result<Self, LoadError> {
         let cores = u32::try_from(config.cores.len()).unwrap_or(u32::MAX);
-        let plan = RingPlan::new(config.connections, cores, config.nofile, 1, false)?;
+        let plan = RingPlan::for_engine(
+            config.engine.kind,
+            config.connections,
+            cores,
+            config.nofile,
+            1,
+            false,
+        )?;
         let mut options = Vec::new();
         if let Some(name) = &config.congestion {
             let option = SocketOption::congestion(name)
@@ -97,20 +110,26 @@ impl Load {
             } = *keepalive;
             options.extend(SocketOption::keepalive(idle_s, interval_s, count));
         }
-        let banks = (0_u32..)
-            .zip(&config.cores)
+        let (part, per_core) = plan.per_thread(config.driver);
+        let threads = cores * per_core;
+        // The server's accept queue is per core, whatever shares it.
+        let in_flight = (config.in_flight / u64::from(per_core)).max(1);
+        let banks = (0..threads)
+            .zip(config.cores.iter().cycle())
             .map(|(seat, &core)| {
                 let bank = BankConfig {
                     core,
-                    seat: (seat, cores),
-                    plan,
+                    seat: (seat, threads),
+                    plan: part,
+                    engine: config.engine,
+                    driver: config.driver,
                     settings: config.settings,
                     options: options.clone(),
                     tick_offset: Nanos::ZERO,
                 };
                 (
                     bank,
-                    Connector::new(config, &plan, options.len(), (seat, cores)),
+                    Connector::new(config, &part, options.len(), (seat, threads), in_flight),
                 )
             })
             .collect();
@@ -139,19 +158,25 @@ struct Connector {
     targets: Vec<SocketAddrV4>,
     options: u32,
     capacity: usize,
-    /// This core's place among the cores: ordinals are dealt out in turn.
+    /// This thread's place among the threads: ordinals are dealt out in turn.
     seat: (u32, u32),
     abort: bool,
 }
 
 impl Connector {
     #[expect(clippy::cast_precision_loss, reason = "a rate, not a count")]
-    fn new(config: &LoadConfig, plan: &RingPlan, options: usize, seat: (u32, u32)) -> Self {
-        let (place, cores) = (u64::from(seat.0), u64::from(seat.1));
-        let total = config.connections / cores + u64::from(place < config.connections % cores);
-        let rate = config.ramp_rate.map(|rate| rate as f64 / cores as f64);
+    fn new(
+        config: &LoadConfig,
+        plan: &RingPlan,
+        options: usize,
+        seat: (u32, u32),
+        in_flight: u64,
+    ) -> Self {
+        let (place, threads) = (u64::from(seat.0), u64::from(seat.1));
+        let total = config.connections / threads + u64::from(place < config.connections % threads);
+        let rate = config.ramp_rate.map(|rate| rate as f64 / threads as f64);
         Self {
-            ramp: Ramp::new(total, rate, config.in_flight),
+            ramp: Ramp::new(total, rate, in_flight),
             targets: config.targets.clone(),
             options: u32::try_from(options).unwrap_or(0),
             capacity: plan.connections_per_ring as usize,

@@ -11,6 +11,12 @@ use std::collections::BTreeMap;
 pub struct ArmRecord {
     /// `none`, `keepalive`, `heartbeat`, …; a repeated arm carries `#2`.
     pub name: String,
+    /// What carried the operations: `uring`, `uring-recv` or `epoll`.
+    #[serde(default = "uring")]
+    pub engine: String,
+    /// The arm that the costs are net of; its own name for a control.
+    #[serde(default = "none")]
+    pub control: String,
     /// Rounds that were measured.
     pub rounds: u32,
     /// Connections the load side set out to open, per round.
@@ -55,6 +61,22 @@ pub struct ArmRecord {
     pub rounds_detail: Vec<RoundRecord>,
     /// Why a `null` above is `null`, by key.
     pub absent: BTreeMap<String, String>,
+}
+
+impl ArmRecord {
+    /// Whether others' costs are net of this one's.
+    #[must_use]
+    pub fn is_control(&self) -> bool {
+        self.name == self.control
+    }
+}
+
+fn uring() -> String {
+    "uring".to_owned()
+}
+
+fn none() -> String {
+    "none".to_owned()
 }
 
 /// A measured figure with its 95 % interval. Negative values are possible: they are noise and `resolved` is false.

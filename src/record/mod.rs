@@ -91,6 +91,12 @@ pub struct Config {
     pub connections_limited_by: Option<String>,
     /// Arms in the order reported.
     pub arms: Vec<String>,
+    /// Engines, each with every arm. A record without the key is of io_uring.
+    #[serde(default = "uring")]
+    pub engines: Vec<String>,
+    /// What the threads slept on: `tick` or `thread-per-ring`.
+    #[serde(default = "tick")]
+    pub driver: String,
     /// The detection budget: a dead peer is found within this, in every arm.
     pub detect_within_ms: u64,
     /// Heartbeats that may go missing before the verdict.
@@ -139,6 +145,14 @@ pub struct Config {
     pub seed: u64,
     /// The order in which arms ran: per round, indices into `arms`.
     pub order: Vec<Vec<usize>>,
+}
+
+fn uring() -> Vec<String> {
+    vec!["uring".to_owned()]
+}
+
+fn tick() -> String {
+    "tick".to_owned()
 }
 
 fn wheel() -> String {

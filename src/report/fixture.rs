@@ -295,6 +295,8 @@ fn config() -> Config {
         arms: ["none", "keepalive", "heartbeat", "heartbeat-oneway"]
             .map(str::to_owned)
             .to_vec(),
+        engines: vec!["uring".to_owned()],
+        driver: "tick".to_owned(),
         detect_within_ms: 9_000,
         misses: 3,
         heartbeat_interval_ms: 3_000,

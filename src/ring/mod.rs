@@ -1,11 +1,12 @@
 //! One io_uring for one thread: the only module that may use `unsafe`.
 //!
-//! Does not decide anything: operations go in, completions come out, in the kernel's order. It never waits in
-//! the kernel; whoever drives it sleeps elsewhere. Kernel: Linux 6.7 or newer (see [`self_test()`]).
+//! Does not decide anything: operations go in, completions come out, in the kernel's order. It waits in the kernel
+//! only when told to ([`Ring::wait`]); a bank of rings sleeps elsewhere. Kernel: Linux 6.7 or newer (see [`self_test()`]).
 //!
-//! Two uses of `unsafe` remain, each with its invariant at its place: handing a submission to the kernel
-//! (`push`) and reading what the kernel received ([`arena`](self)). Both rest on one rule: **only operations that
-//! finish inside `io_uring_enter`, or that hold no pointer, are ever pushed.** The table of direct descriptors
+//! Three uses of `unsafe` remain, each with its invariant at its place: handing a submission to the kernel
+//! (`push`), reading what the kernel received ([`arena`](self)), and the buffers a streaming ring lends it
+//! ([`pool`](self)). The first two rest on one rule: **only operations that finish inside `io_uring_enter`, or that
+//! hold no pointer, are ever pushed.** The table of direct descriptors
 //! keeps sockets out of the process's descriptor table; its size is capped by the soft `RLIMIT_NOFILE`.
 
 #![expect(
@@ -14,9 +15,11 @@
 )]
 
 mod arena;
+mod entry;
 mod error;
 mod operation;
 mod option;
+mod pool;
 mod self_test;
 mod token;
 
@@ -27,16 +30,43 @@ pub use self_test::self_test;
 pub use token::{GENERATION_LIMIT, Token, TokenKind};
 
 use arena::Arena;
-use io_uring::types::{DestinationSlot, Fd, Fixed};
-use io_uring::{IoUring, cqueue, opcode, squeue};
+use entry::entry_for;
+use io_uring::types::{SubmitArgs, Timespec};
+use io_uring::{IoUring, cqueue};
+use pool::Pool;
 use std::io;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 /// Submission entries of one ring, and so the largest batch of one enter.
-pub const SUBMISSION_ENTRIES: u32 = 512;
+const SUBMISSION_ENTRIES: u32 = 512;
 /// Completion entries. 8192 is also the first size at which the kernel's cancel hash has its full 256 buckets
 /// (`io_ring_ctx_alloc`).
 const COMPLETION_ENTRIES: u32 = 8192;
+
+/// How large a ring is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingSize {
+    /// Direct descriptors.
+    pub slots: u32,
+    /// Entries of the completion queue; the kernel rounds up to a power of two. Fewer than the events of one batch
+    /// overflow it: nothing is lost, but multishot operations end and must be armed again.
+    pub completions: u32,
+    /// Buffers for [`Operation::Stream`]; 0 makes a ring that cannot stream.
+    pub buffers: u16,
+}
+
+impl RingSize {
+    /// A ring of `slots` with the usual completion queue and no buffers.
+    #[must_use]
+    pub const fn new(slots: u32) -> Self {
+        Self {
+            slots,
+            completions: COMPLETION_ENTRIES,
+            buffers: 0,
+        }
+    }
+}
 
 /// What a ring has been through; all counts since its creation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,8 +87,11 @@ pub struct Ring {
     // In the other order a late completion could be written into memory the allocator has given to others.
     kernel: IoUring,
     arena: Arena,
+    pool: Option<Pool>,
     options: Box<[SocketOption]>,
     counters: RingCounters,
+    /// A wait has returned and what it found is not reaped yet.
+    woken: bool,
     // A ring with a single issuer answers EEXIST to every other thread.
     _not_send: PhantomData<*mut ()>,
 }
@@ -72,16 +105,21 @@ impl std::fmt::Debug for Ring {
 }
 
 impl Ring {
-    /// A ring on the current thread with `slots` direct descriptors; `options` are what
+    /// A ring on the current thread; `options` are what
     /// [`Operation::SetOption`] can name.
     ///
     /// # Errors
     /// [`RingError`] by cause: refused, missing, too old, limit on open files, no memory.
-    pub fn new(slots: u32, options: &[SocketOption]) -> Result<Self, RingError> {
-        let ring = build(true)
+    pub fn new(size: RingSize, options: &[SocketOption]) -> Result<Self, RingError> {
+        let RingSize {
+            slots,
+            completions,
+            buffers,
+        } = size;
+        let ring = build(true, completions)
             .or_else(|error| match error.raw_os_error() {
                 // NO_SQARRAY (6.6) only saves memory.
-                Some(libc::EINVAL) => build(false),
+                Some(libc::EINVAL) => build(false, completions),
                 _ => Err(error),
             })
             .map_err(RingError::from_setup)?;
@@ -95,11 +133,23 @@ impl Ring {
                 Some(libc::ENOMEM) => RingError::Resources { source },
                 _ => RingError::Table { source, slots },
             })?;
+        let pool = (buffers > 0)
+            .then(|| Pool::new(&ring.submitter(), buffers))
+            .transpose()
+            .map_err(|source| match source.raw_os_error() {
+                Some(libc::EINVAL) => RingError::Feature {
+                    feature: "IORING_REGISTER_PBUF_RING",
+                    needed: "5.19",
+                },
+                _ => RingError::Resources { source },
+            })?;
         Ok(Self {
             kernel: ring,
             arena: Arena::new(SUBMISSION_ENTRIES as usize),
+            pool,
             options: options.into(),
             counters: RingCounters::default(),
+            woken: false,
             _not_send: PhantomData,
         })
     }
@@ -126,7 +176,7 @@ impl Ring {
     #[must_use]
     pub fn has_work(&mut self) -> bool {
         let submission = self.kernel.submission();
-        !submission.is_empty() || submission.taskrun() || submission.cq_overflow()
+        self.woken || !submission.is_empty() || submission.taskrun() || submission.cq_overflow()
     }
 
     /// Submits what is queued and lets the kernel post what is ready, without waiting.
@@ -138,6 +188,9 @@ impl Ring {
     /// [`RingError::Enter`] for a failure that does not pass by itself; [`RingError::Stuck`] when the kernel
     /// keeps memory it must have returned.
     pub fn enter(&mut self) -> Result<(), RingError> {
+        if std::mem::take(&mut self.woken) && !self.has_work() {
+            return Ok(());
+        }
         self.counters.enters += 1;
         if self.kernel.submission().cq_overflow() {
             self.counters.overflows += 1;
@@ -148,6 +201,26 @@ impl Ring {
             Err(source) => return Err(RingError::Enter { source }),
         }
         Ok(())
+    }
+
+    /// As [`enter`](Self::enter), then waits until something is ready or `longest` has passed.
+    ///
+    /// # Errors
+    /// As [`enter`](Self::enter).
+    pub fn wait(&mut self, longest: Duration) -> Result<(), RingError> {
+        self.counters.enters += 1;
+        self.woken = true;
+        let timeout = Timespec::from(longest);
+        let args = SubmitArgs::new().timespec(&timeout);
+        match self.kernel.submitter().submit_with_args(1, &args) {
+            Ok(_) => Ok(()),
+            Err(error) if error.raw_os_error() == Some(libc::ETIME) => Ok(()),
+            Err(error) if error::is_transient(&error) => {
+                self.counters.transient_errors += 1;
+                Ok(())
+            }
+            Err(source) => Err(RingError::Enter { source }),
+        }
     }
 
     /// Hands every posted completion to `each` and returns how many there were.
@@ -183,7 +256,15 @@ impl Ring {
                     .map_or(0, |length| length as usize)
                     .min(RECEIVE_BYTES)];
             }
-            each(seen);
+            match (&mut self.pool, cqueue::buffer_select(flags)) {
+                (Some(pool), Some(buffer)) => {
+                    let length = result.map_or(0, |length| length as usize);
+                    seen.data = pool.read(buffer, length);
+                    each(seen);
+                    pool.give(buffer);
+                }
+                _ => each(seen),
+            }
         }
         drop(completions);
         let submission = self.kernel.submission();
@@ -207,102 +288,20 @@ impl Ring {
     }
 }
 
-fn build(no_sqarray: bool) -> io::Result<IoUring> {
+fn build(no_sqarray: bool, completions: u32) -> io::Result<IoUring> {
+    let completions = completions.clamp(1, COMPLETION_ENTRIES);
     let mut builder = IoUring::builder();
     builder
         .setup_single_issuer()
         .setup_defer_taskrun()
         .setup_taskrun_flag()
         .setup_submit_all()
-        .setup_cqsize(COMPLETION_ENTRIES);
+        .setup_cqsize(completions);
     if no_sqarray {
         builder.setup_no_sqarray();
     }
-    builder.build(SUBMISSION_ENTRIES)
-}
-
-/// The submission for `operation`. `silent` ones post a completion only when they fail.
-fn entry_for(operation: &Operation, arena: &mut Arena, options: &[SocketOption]) -> squeue::Entry {
-    let silent = squeue::Flags::SKIP_SUCCESS;
-    match *operation {
-        Operation::Accept { listener, token } => opcode::AcceptMulti::new(Fd(listener))
-            .allocate_file_index(true)
-            .build()
-            .user_data(token.pack()),
-        Operation::Open { slot, token } => {
-            let target = DestinationSlot::try_from_slot_target(slot).ok();
-            opcode::Socket::new(libc::AF_INET, libc::SOCK_STREAM, 0)
-                .file_index(target)
-                .build()
-                .flags(silent)
-                .user_data(token.pack())
-        }
-        Operation::SetOption {
-            slot,
-            option,
-            token,
-        } => {
-            let option = &options[option as usize];
-            opcode::SetSockOpt::new(
-                Fixed(slot),
-                option.level.cast_unsigned(),
-                option.name.cast_unsigned(),
-                option.value.as_ptr().cast(),
-                option.length,
-            )
-            .build()
-            .flags(silent)
-            .user_data(token.pack())
-        }
-        Operation::Connect {
-            slot,
-            address,
-            token,
-        } => connect(slot, arena.address(Some(address))).user_data(token.pack()),
-        Operation::Watch { slot, token } => {
-            opcode::PollAdd::new(Fixed(slot), poll_mask(libc::POLLIN | libc::POLLRDHUP))
-                .multi(true)
-                .build()
-                .user_data(token.pack())
-        }
-        Operation::Receive { slot, token } => {
-            let (place, pointer) = arena.receive(token);
-            let length = u32::try_from(RECEIVE_BYTES).unwrap_or(0);
-            opcode::Recv::new(Fixed(slot), pointer, length)
-                .flags(libc::MSG_DONTWAIT)
-                .build()
-                .user_data(Token::new(TokenKind::Receive, place, 0).pack())
-        }
-        Operation::Send { slot, bytes, token } => {
-            let length = u32::try_from(SEND_BYTES).unwrap_or(0);
-            // MSG_WAITALL makes a short send a failure, which SKIP_SUCCESS does not hide.
-            opcode::Send::new(Fixed(slot), arena.send(bytes), length)
-                .flags(libc::MSG_DONTWAIT | libc::MSG_WAITALL)
-                .build()
-                .flags(silent)
-                .user_data(token.pack())
-        }
-        Operation::Cancel { target } => opcode::AsyncCancel::new(target.pack())
-            .build()
-            .flags(silent)
-            .user_data(target.with_kind(TokenKind::Cancel).pack()),
-        Operation::Abort { slot, token } => connect(slot, arena.address(None))
-            .flags(silent)
-            .user_data(token.pack()),
-        Operation::Close { slot, token } => opcode::Close::new(Fixed(slot))
-            .build()
-            .flags(silent)
-            .user_data(token.pack()),
-    }
-}
-
-fn connect(slot: u32, address: *const libc::sockaddr) -> squeue::Entry {
-    let length = u32::try_from(size_of::<libc::sockaddr_in>()).unwrap_or(16);
-    opcode::Connect::new(Fixed(slot), address, length).build()
-}
-
-fn poll_mask(events: libc::c_short) -> u32 {
-    u32::from(events.cast_unsigned())
+    // The kernel refuses a completion queue shorter than the submission queue.
+    builder.build(SUBMISSION_ENTRIES.min(completions))
 }
 
 #[cfg(test)]

@@ -54,6 +54,14 @@ pub enum Operation {
         /// Comes back with each event.
         token: Token,
     },
+    /// Hand over each arrival with its bytes, then the peer's FIN as an empty one, until cancelled. Needs a ring with
+    /// receive buffers; when none is free it ends with `ENOBUFS` and the bytes stay in the socket.
+    Stream {
+        /// The socket.
+        slot: u32,
+        /// Comes back with each arrival.
+        token: Token,
+    },
     /// Receive what is there, at most [`RECEIVE_BYTES`], without waiting.
     Receive {
         /// The socket.
@@ -102,6 +110,6 @@ pub struct Completion<'a> {
     pub more: bool,
     /// The socket holds more than this receive returned (`IORING_CQE_F_SOCK_NONEMPTY`).
     pub nonempty: bool,
-    /// What a receive returned; empty for all others.
+    /// What a receive or a stream returned; empty for all others.
     pub data: &'a [u8],
 }

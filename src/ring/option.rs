@@ -1,8 +1,13 @@
-//! Socket options in the form `IORING_OP_URING_CMD` wants them: level, name and a value that stays put.
+//! Socket options in the form `IORING_OP_URING_CMD` wants them: level, name and a value that stays put; other
+//! engines set the same with system calls.
 //!
-//! Does not set anything: a ring is built with a list of these and `Operation::SetOption` names one by index.
+//! An engine is built with a list of these and `Operation::SetOption` names one by index.
 //! Sockets a listener accepts inherit theirs; these are for sockets a ring opens itself. Source: tcp(7), and
 //! `io_uring/cmd_net.c` (since Linux 6.7).
+
+use socket2::{Socket, TcpKeepalive};
+use std::io;
+use std::time::Duration;
 
 /// Longest value: a congestion control name (`TCP_CA_NAME_MAX`).
 const VALUE_BYTES: usize = 16;
@@ -49,6 +54,33 @@ impl SocketOption {
     #[must_use]
     pub fn nodelay() -> Self {
         Self::integer(libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)
+    }
+
+    /// Sets it on a socket with a descriptor of its own, by plain system calls.
+    ///
+    /// # Errors
+    /// Of `setsockopt(2)`.
+    pub fn set_on(&self, socket: &Socket) -> io::Result<()> {
+        let [a, b, c, d, ..] = self.value;
+        let integer = u32::from_ne_bytes([a, b, c, d]);
+        let seconds = Duration::from_secs(u64::from(integer));
+        match (self.level, self.name) {
+            (libc::IPPROTO_TCP, libc::TCP_NODELAY) => socket.set_tcp_nodelay(integer != 0),
+            (libc::IPPROTO_TCP, libc::TCP_CONGESTION) => {
+                socket.set_tcp_congestion(&self.value[..self.length as usize])
+            }
+            (libc::SOL_SOCKET, libc::SO_KEEPALIVE) => socket.set_keepalive(integer != 0),
+            (libc::IPPROTO_TCP, libc::TCP_KEEPIDLE) => {
+                socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(seconds))
+            }
+            (libc::IPPROTO_TCP, libc::TCP_KEEPINTVL) => {
+                socket.set_tcp_keepalive(&TcpKeepalive::new().with_interval(seconds))
+            }
+            (libc::IPPROTO_TCP, libc::TCP_KEEPCNT) => {
+                socket.set_tcp_keepalive(&TcpKeepalive::new().with_retries(integer))
+            }
+            _ => Err(io::Error::from_raw_os_error(libc::ENOPROTOOPT)),
+        }
     }
 
     /// The four options that switch kernel keepalive on: seconds, seconds, probes.

@@ -3,7 +3,7 @@
 //! Does not measure. An opcode list cannot show multishot or direct descriptors, so each feature is tried on a
 //! throw-away ring and one throw-away socket. Takes well under a millisecond.
 
-use super::{Operation, Ring, RingError, SocketOption, Token, TokenKind};
+use super::{Operation, Ring, RingError, RingSize, SocketOption, Token, TokenKind};
 use std::collections::BTreeMap;
 
 /// Tries every feature the rings rely on. Returns what was found, by name, for the record.
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// # Errors
 /// [`RingError`] that names the missing feature, its kernel, or the policy that refuses io_uring.
 pub fn self_test() -> Result<BTreeMap<String, String>, RingError> {
-    let mut ring = Ring::new(4, &[SocketOption::nodelay()])?;
+    let mut ring = Ring::new(RingSize::new(4), &[SocketOption::nodelay()])?;
     let token = |kind| Token::new(kind, 0, 0);
     let steps = [
         Operation::Open {

@@ -12,7 +12,11 @@ fn skipped(why: &RingError) {
 
 /// A ring, or a visible skip where the host refuses io_uring.
 fn ring(slots: u32) -> Option<Ring> {
-    match Ring::new(slots, &[SocketOption::nodelay()]) {
+    sized(RingSize::new(slots))
+}
+
+fn sized(size: RingSize) -> Option<Ring> {
+    match Ring::new(size, &[SocketOption::nodelay()]) {
         Ok(ring) => Some(ring),
         Err(error) => {
             skipped(&error);
@@ -269,6 +273,7 @@ fn a_receive_of_an_idle_socket_says_so_at_once() {
 #[test]
 fn a_table_above_the_limit_on_open_files_is_refused_with_the_remedy() {
     let Some(_ring) = ring(1) else { return };
-    let error = Ring::new(1 << 21, &[]).expect_err("the kernel's own ceiling is 2^20");
+    let error =
+        Ring::new(RingSize::new(1 << 21), &[]).expect_err("the kernel's own ceiling is 2^20");
     assert!(error.to_string().contains("ulimit -n"), "{error}");
 }

@@ -7,7 +7,9 @@
 
 pub(crate) mod gate;
 
-use crate::bank::{BankConfig, Crew, Director, Lane, Pace, Phase, PlanError, RingPlan};
+use crate::bank::{
+    BankConfig, Crew, Director, Driver, EngineConfig, Lane, Pace, Phase, PlanError, RingPlan,
+};
 use crate::clock::MonotonicClock;
 use crate::shard::{Instruments, Settings};
 use crate::socket::SocketError;
@@ -18,6 +20,8 @@ use gate::{GateAction, decide};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How to serve.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +34,10 @@ pub struct ServerConfig {
     pub connections: u64,
     /// Cores, one thread and one listener each.
     pub cores: Vec<usize>,
+    /// What carries the operations.
+    pub engine: EngineConfig,
+    /// What its threads sleep on.
+    pub driver: Driver,
     /// Soft limit on open files.
     pub nofile: u64,
     /// `net.core.somaxconn`.
@@ -51,6 +59,11 @@ pub enum ServerError {
     /// The listening socket.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// The listening socket could not be shared among threads.
+    #[error(
+        "the listening socket could not be duplicated ({0}): the limit on open files is too low"
+    )]
+    Listener(std::io::Error),
     /// A core thread, usually its ring.
     #[error("{0}")]
     Core(String),
@@ -74,7 +87,8 @@ impl Server {
     /// [`ServerError`], with the remedy.
     pub fn start(config: &ServerConfig) -> Result<Self, ServerError> {
         let cores = u32::try_from(config.cores.len()).unwrap_or(u32::MAX);
-        let plan = RingPlan::new(
+        let plan = RingPlan::for_engine(
+            config.engine.kind,
             config.connections,
             cores,
             config.nofile,
@@ -91,29 +105,37 @@ impl Server {
             nodelay: true,
         })?;
         let address = group.address();
-        let listeners = group.into_listeners();
-        let banks = (0_u32..)
-            .zip(config.cores.iter().zip(listeners))
-            .map(|(seat, (&core, listener))| {
+        let (part, per_core) = plan.per_thread(config.driver);
+        let threads = cores * per_core;
+        let capacity = part.connections_per_ring as usize;
+        let mut banks = Vec::new();
+        for (number, listener) in (0_u32..).zip(group.into_listeners()) {
+            let turn = Arc::new(AtomicU32::new(0));
+            for place in 0..per_core {
+                let seat = number * per_core + place;
                 let bank = BankConfig {
-                    core,
-                    seat: (seat, cores),
-                    plan,
+                    core: config.cores[number as usize],
+                    seat: (seat, threads),
+                    plan: part,
+                    engine: config.engine,
+                    driver: config.driver,
                     settings: config.settings,
                     options: Vec::new(),
                     tick_offset: Nanos(config.settings.tick.0 / 2),
                 };
-                let capacity = plan.connections_per_ring as usize;
-                (
-                    bank,
-                    Acceptor {
-                        listener: Some(listener),
-                        capacity,
-                        established: 0,
+                let acceptor = Acceptor {
+                    listener: Some(listener.try_clone().map_err(ServerError::Listener)?),
+                    capacity,
+                    established: 0,
+                    turn: Turn {
+                        now: Arc::clone(&turn),
+                        mine: place,
+                        of: per_core,
                     },
-                )
-            })
-            .collect();
+                };
+                banks.push((bank, acceptor));
+            }
+        }
         let crew = Crew::start(banks).map_err(ServerError::Core)?;
         Ok(Self {
             crew,
@@ -123,17 +145,37 @@ impl Server {
     }
 }
 
-/// Runs the accept gate of one core.
+/// Whose turn it is to take connections, among the threads that share a core's listener.
+#[derive(Debug)]
+struct Turn {
+    now: Arc<AtomicU32>,
+    mine: u32,
+    of: u32,
+}
+
+impl Turn {
+    fn is_mine(&self) -> bool {
+        self.now.load(Ordering::Relaxed) == self.mine
+    }
+
+    /// Gives it to the next thread.
+    fn pass(&self) {
+        self.now.store((self.mine + 1) % self.of, Ordering::Relaxed);
+    }
+}
+
+/// Runs the accept gate of one thread.
 #[derive(Debug)]
 struct Acceptor {
     listener: Option<socket2::Socket>,
     capacity: usize,
     established: u64,
+    turn: Turn,
 }
 
 impl Acceptor {
     fn open_gate(&self, lanes: &mut [Lane], instruments: &mut Instruments, clock: MonotonicClock) {
-        let Some(listener) = &self.listener else {
+        let Some(listener) = self.listener.as_ref().filter(|_| self.turn.is_mine()) else {
             return;
         };
         let descriptor = listener.as_raw_fd();
@@ -142,10 +184,16 @@ impl Acceptor {
             .map(|lane| (lane.shard.occupied(), lane.shard.accepting()))
             .collect();
         match decide(self.capacity, &rings) {
-            GateAction::Nothing | GateAction::Full => {}
-            GateAction::Start(ring) => lanes[ring].with(&clock, instruments, |shard, cx| {
-                shard.start_accept(descriptor, cx);
-            }),
+            GateAction::Nothing => {}
+            GateAction::Full => self.turn.pass(),
+            GateAction::Start(ring) => {
+                // Without a descriptor to spare nothing is accepted now; the next tick tries again.
+                if lanes[ring].adopt(listener).is_ok() {
+                    lanes[ring].with(&clock, instruments, |shard, cx| {
+                        shard.start_accept(descriptor, cx);
+                    });
+                }
+            }
             GateAction::Stop(ring) => {
                 lanes[ring].with(&clock, instruments, super::shard::Shard::stop_accept);
             }
@@ -181,7 +229,8 @@ impl Director for Acceptor {
                 let arriving = established != self.established;
                 self.established = established;
                 // While connections arrive, look again soon: the backlog is short.
-                if arriving && phase == Phase::Open {
+                let waiting = !self.turn.is_mine();
+                if (arriving || waiting) && phase == Phase::Open {
                     Pace::Busy
                 } else {
                     Pace::Tick

@@ -76,8 +76,10 @@ pub struct Counters {
     pub sends_blocked: u64,
     /// Completions for a life of a connection that had ended.
     pub stale_completions: u64,
-    /// Watches that ended and were armed again.
+    /// Watches and streams that ended and were armed again.
     pub watches_rearmed: u64,
+    /// Streams that ended because no receive buffer was free; armed again, nothing is lost.
+    pub buffers_exhausted: u64,
     /// Accepts that found the table full, so the kernel dropped the connection.
     pub table_full: u64,
     /// Failed connects by errno.
@@ -88,7 +90,7 @@ pub struct Counters {
     pub protocol_errors: BTreeMap<String, u64>,
     /// Times a ring's completion queue overflowed.
     pub completion_overflows: u64,
-    /// Calls of `io_uring_enter`.
+    /// Calls of `io_uring_enter`, or of `epoll_wait`.
     pub enters: u64,
 }
 
@@ -134,6 +136,7 @@ impl Counters {
             (&mut self.sends_blocked, other.sends_blocked),
             (&mut self.stale_completions, other.stale_completions),
             (&mut self.watches_rearmed, other.watches_rearmed),
+            (&mut self.buffers_exhausted, other.buffers_exhausted),
             (&mut self.table_full, other.table_full),
             (&mut self.completion_overflows, other.completion_overflows),
             (&mut self.enters, other.enters),

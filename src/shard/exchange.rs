@@ -26,13 +26,7 @@ impl Shard {
             Ok(0) => self.close(index, CloseCause::PeerClosed, cx),
             Ok(length) => {
                 if let Err(reason) = self.on_bytes(index, completion.data, cx) {
-                    *self
-                        .counters
-                        .protocol_errors
-                        .entry(reason.to_owned())
-                        .or_default() += 1;
-                    self.close(index, CloseCause::ProtocolError, cx);
-                    return;
+                    return self.broken(index, reason, cx);
                 }
                 let Some(connection) = self.table.get_mut(completion.token) else {
                     return;
@@ -52,6 +46,40 @@ impl Shard {
             Err(libc::EAGAIN) => self.rearm_watch(completion, cx),
             Err(errno) => self.close(index, self.cause_of(errno), cx),
         }
+    }
+
+    /// Bytes that came by themselves.
+    pub(super) fn on_stream(&mut self, completion: &Completion<'_>, cx: &mut Context<'_>) {
+        let index = completion.token.index;
+        let Some(connection) = self.table.get_mut(completion.token) else {
+            self.counters.stale_completions += 1;
+            return;
+        };
+        let slot = connection.slot;
+        match completion.result {
+            Ok(0) => return self.close(index, CloseCause::PeerClosed, cx),
+            Ok(_) => {
+                if let Err(reason) = self.on_bytes(index, completion.data, cx) {
+                    return self.broken(index, reason, cx);
+                }
+            }
+            // The bytes wait in the socket, and the buffers of this round are free again before the stream is armed.
+            Err(libc::ENOBUFS) => self.counters.buffers_exhausted += 1,
+            Err(libc::ECANCELED) => {}
+            Err(errno) => return self.close(index, self.cause_of(errno), cx),
+        }
+        if !completion.more {
+            self.counters.watches_rearmed += 1;
+            let token = completion.token;
+            cx.operations.push_back(Operation::Stream { slot, token });
+        }
+    }
+
+    /// Ends a connection whose stream is not our protocol.
+    fn broken(&mut self, index: u32, reason: &str, cx: &mut Context<'_>) {
+        let errors = &mut self.counters.protocol_errors;
+        *errors.entry(reason.to_owned()).or_default() += 1;
+        self.close(index, CloseCause::ProtocolError, cx);
     }
 
     /// Arms the watch again if the kernel ended it.

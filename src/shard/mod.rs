@@ -22,7 +22,7 @@ mod settings;
 
 pub use counters::{CloseCause, Counters};
 pub use instruments::Instruments;
-pub use settings::{Phases, Role, Settings};
+pub use settings::{Phases, Reads, Role, Settings};
 
 use crate::detector::Detector;
 use crate::ring::{Completion, GENERATION_LIMIT, Operation, Token, TokenKind};
@@ -63,6 +63,7 @@ pub enum Accepting {
 #[derive(Debug)]
 pub struct Shard {
     settings: Settings,
+    reads: Reads,
     capacity: u32,
     table: Table,
     detector: Detector,
@@ -84,7 +85,13 @@ impl Shard {
     /// `first_ordinal + step`, …, so that the shards of one server share one spread of phases. Wheel ticks begin
     /// at `origin`, which is not later than the first call.
     #[must_use]
-    pub fn new(settings: Settings, capacity: u32, ordinals: (u32, u32), origin: Nanos) -> Self {
+    pub fn new(
+        settings: Settings,
+        reads: Reads,
+        capacity: u32,
+        ordinals: (u32, u32),
+        origin: Nanos,
+    ) -> Self {
         let clock = TickClock::new(origin, settings.tick);
         let timeout = match settings.role {
             Role::Sender { .. } => settings.answer_timeout,
@@ -102,6 +109,7 @@ impl Shard {
         };
         Self {
             settings,
+            reads,
             capacity,
             table: Table::with_capacity(capacity),
             detector: Detector::new(settings.timers, watched, clock, timeout, origin),
@@ -204,6 +212,7 @@ impl Shard {
             TokenKind::Accept => self.on_accept(completion, cx),
             TokenKind::Connect => self.on_connect(completion, cx),
             TokenKind::Watch => self.on_watch(completion, cx),
+            TokenKind::Stream => self.on_stream(completion, cx),
             TokenKind::Receive => self.on_receive(completion, cx),
             TokenKind::Send => self.on_send_failure(completion, cx),
             // A socket that could not be made or set up: its connect tells the same story and is counted.
@@ -234,6 +243,17 @@ impl Shard {
         if matches!(self.settings.role, Role::Sender { .. }) {
             self.send_due(cx);
         }
+    }
+
+    /// When the wheels next have something to look at; a driver that is not called once per tick must call then.
+    #[must_use]
+    pub fn next_deadline(&self, now: Nanos) -> Option<Nanos> {
+        let send = self
+            .schedule
+            .next_deadline()
+            .map(|tick| self.clock.instant(tick, now));
+        let verdict = self.detector.next_deadline(now);
+        [send, verdict].into_iter().flatten().min()
     }
 
     /// Stops sending and judging; what arrives is still read and answered.
@@ -303,16 +323,17 @@ impl Shard {
     }
 
     fn established(&mut self, index: u32, cx: &mut Context<'_>) {
-        let Some(token) = self.table.token(index, TokenKind::Watch) else {
+        let settings = self.settings;
+        let Some(token) = self.table.token(index, self.reads_kind()) else {
             return;
         };
-        let settings = self.settings;
         let Some(connection) = self.table.at_mut(index) else {
             return;
         };
-        cx.operations.push_back(Operation::Watch {
-            slot: connection.slot,
-            token,
+        let slot = connection.slot;
+        cx.operations.push_back(match self.reads {
+            Reads::Watch => Operation::Watch { slot, token },
+            Reads::Stream => Operation::Stream { slot, token },
         });
         self.counters.established += 1;
         self.counters.open += 1;
@@ -324,6 +345,14 @@ impl Shard {
                 let due = self.clock.ceil(connection.due);
                 self.schedule.arm(index, due);
             }
+        }
+    }
+
+    /// What a connection's armed read is called.
+    fn reads_kind(&self) -> TokenKind {
+        match self.reads {
+            Reads::Watch => TokenKind::Watch,
+            Reads::Stream => TokenKind::Stream,
         }
     }
 
@@ -380,7 +409,7 @@ impl Shard {
     /// Ends a connection. The watch is cancelled in the same batch: a close alone would leave the socket open
     /// for as long as the watch is armed, and the peer would see no FIN.
     fn close(&mut self, index: u32, cause: CloseCause, cx: &mut Context<'_>) {
-        let Some(watch) = self.table.token(index, TokenKind::Watch) else {
+        let Some(watch) = self.table.token(index, self.reads_kind()) else {
             return;
         };
         let Some(Connection { slot, state, .. }) = self.table.remove(index) else {

@@ -34,6 +34,15 @@ pub enum Phases {
     Aligned,
 }
 
+/// How a shard learns what a connection has sent; a property of the engine that drives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// A watch tells that something is there, a receive fetches it.
+    Watch,
+    /// The bytes come by themselves; needs a ring with receive buffers.
+    Stream,
+}
+
 /// Everything a shard is told at its start.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Settings {

@@ -11,7 +11,7 @@ mod operations;
 
 use super::dice::Dice;
 use super::socket::{Life, Segment, Socket};
-use crate::ring::{Completion, Operation, Token};
+use crate::ring::{Completion, Operation, Token, TokenKind};
 use crate::units::Nanos;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -30,6 +30,8 @@ pub(super) struct Disorder {
     pub(super) lost_more: usize,
     /// A watch that ought to tell of an event is cancelled instead.
     pub(super) cancelled: usize,
+    /// A stream finds no receive buffer.
+    pub(super) starved: usize,
     /// Readiness is told twice.
     pub(super) duplicate: usize,
     /// The last completion of a cancelled watch, and an echo of it, come much later.
@@ -55,6 +57,7 @@ impl Disorder {
     pub(super) const HEAVY: Self = Self {
         lost_more: 150,
         cancelled: 50,
+        starved: 50,
         duplicate: 150,
         late: 400,
         short_receive: 300,
@@ -321,6 +324,9 @@ impl Kernel {
             return;
         };
         socket.woken = false;
+        if token.kind == TokenKind::Stream {
+            return self.flow(number, token);
+        }
         let (side, events) = (socket.side, socket.events());
         let cancelled = self.dice.chance(self.disorder.cancelled);
         let more = !cancelled && !self.dice.chance(self.disorder.lost_more);

@@ -13,7 +13,7 @@
 //! arm
 //! shard
 //! detector | measure
-//! wheel | protocol | record | clock | ring | socket | os
+//! wheel | protocol | record | clock | epoll | ring | socket | os
 //! units
 //! ```
 
@@ -28,6 +28,8 @@ const RULES: &[(&str, &[&str])] = &[
     ("record", &["units"]),
     ("clock", &["units"]),
     ("ring", &["units"]),
+    // The reference engine speaks the ring's plain data; see `ENGINE_DATA`.
+    ("epoll", &["ring", "units"]),
     ("socket", &["units"]),
     ("os", &["units"]),
     ("detector", &["wheel", "units"]),
@@ -39,7 +41,10 @@ const RULES: &[(&str, &[&str])] = &[
     ),
     // Of the shard only its `Role`; see `SHARD_SURFACE`.
     ("arm", &["shard", "units"]),
-    ("bank", &["ring", "shard", "clock", "os", "record", "units"]),
+    (
+        "bank",
+        &["ring", "epoll", "shard", "clock", "os", "record", "units"],
+    ),
     (
         "server",
         &["bank", "shard", "ring", "socket", "clock", "units"],

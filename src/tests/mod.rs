@@ -4,6 +4,7 @@
 
 mod dice;
 mod fake_ring;
+mod gate;
 mod layers;
 mod simulation;
 mod socket;

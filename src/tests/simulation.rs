@@ -6,19 +6,18 @@ use super::fake_ring::{Disorder, Kernel, LOAD, SERVER};
 use super::socket::{Segment, Socket};
 use super::world::{ANSWER_TIMEOUT, IDLE_TIMEOUT, INTERVAL, Making, TICK, World};
 use crate::arm::Arm;
-use crate::bank::RingPlan;
-use crate::server::gate::{GateAction, decide};
-use crate::shard::{CloseCause, Shard};
+use crate::shard::{CloseCause, Reads};
 use crate::units::Nanos;
 use crate::wheel::TimersKind;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 const HEARTBEATS: [Arm; 3] = [Arm::Heartbeat, Arm::HeartbeatOneway, Arm::HeartbeatPush];
 const TWO_TICKS: Nanos = Nanos(2 * TICK.0);
+const READS: [Reads; 2] = [Reads::Watch, Reads::Stream];
 const TIMERS: [TimersKind; 2] = [TimersKind::Wheel, TimersKind::Sweep { period: 12 }];
 
 /// Runs `test` with each seed and says which one failed.
-fn each_seed(seeds: std::ops::Range<u64>, test: impl Fn(u64)) {
+pub(super) fn each_seed(seeds: std::ops::Range<u64>, test: impl Fn(u64)) {
     for seed in seeds {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(seed))) {
             eprintln!("failed with seed {seed}");
@@ -55,7 +54,7 @@ fn closed(kernel: &Kernel, side: usize) -> impl Iterator<Item = (&Socket, Nanos)
 }
 
 /// Numbers of the open sockets of `side`.
-fn open(world: &World, side: usize) -> Vec<usize> {
+pub(super) fn open(world: &World, side: usize) -> Vec<usize> {
     let owned = world.kernel.owned(side);
     owned
         .filter(|(_, socket)| socket.closed_at.is_none())
@@ -66,8 +65,15 @@ fn open(world: &World, side: usize) -> Vec<usize> {
 #[test]
 fn a_healthy_network_loses_nobody_and_no_heartbeat_whatever_the_disorder() {
     each_seed(0..6, |seed| {
-        for arm in HEARTBEATS {
-            let mut world = Making::new(seed, arm, Disorder::HEAVY).world();
+        for (arm, reads) in HEARTBEATS
+            .into_iter()
+            .flat_map(|arm| READS.map(|reads| (arm, reads)))
+        {
+            let mut world = Making {
+                reads,
+                ..Making::new(seed, arm, Disorder::HEAVY)
+            }
+            .world();
             world.establish(200);
             world.run_for(Nanos::from_secs(40));
             world.drain();
@@ -133,6 +139,7 @@ fn churn_keeps_slots_watches_and_counters_in_balance() {
         };
         let mut world = Making {
             slots: 90,
+            reads: READS[count(seed) / 3 % 2],
             ..Making::new(seed, arm, disorder)
         }
         .world();
@@ -444,55 +451,4 @@ fn resets_and_time_outs_are_told_apart() {
             );
         });
     }
-}
-
-/// Strangers refill the backlog as fast as it is emptied, between any two enters.
-#[test]
-fn the_gate_never_lets_a_table_overflow() {
-    each_seed(1100..1140, |seed| {
-        let plan = RingPlan::new(300, 1, 420, 4096, true).unwrap();
-        let (capacity, slots) = (plan.connections_per_ring, plan.slots as usize);
-        let disorder = Disorder {
-            crowd: 600,
-            lost_more: 2,
-            late: 300,
-            ..Disorder::default()
-        };
-        let making = Making {
-            slots,
-            capacity,
-            ..Making::new(seed, Arm::None, disorder)
-        };
-        let mut world = making.world_with_backlog(plan.backlog as usize);
-        for _ in 0..150 {
-            world.now += TICK;
-            world.kernel.advance(world.now);
-            world.drive(SERVER);
-            world.drive(SERVER);
-            let rings = [(
-                world.shard(SERVER).occupied(),
-                world.shard(SERVER).accepting(),
-            )];
-            match decide(capacity as usize, &rings) {
-                GateAction::Nothing | GateAction::Full => {}
-                GateAction::Start(_) => world.with(SERVER, |shard, cx| shard.start_accept(3, cx)),
-                GateAction::Stop(_) => world.with(SERVER, Shard::stop_accept),
-            }
-            if world.dice.chance(500) {
-                world.drive(SERVER);
-                world.check(SERVER);
-            }
-            for socket in open(&world, SERVER) {
-                if world.dice.chance(30) {
-                    world.kernel.deliver(socket, Segment::Fin);
-                }
-            }
-        }
-        let server = world.counters(SERVER);
-        assert!(
-            server.established > 2 * u64::from(capacity),
-            "the gate opens again"
-        );
-        assert_eq!((server.table_full, world.kernel.dropped), (0, 0));
-    });
 }

@@ -8,7 +8,7 @@ use super::socket::Socket;
 use crate::arm::Arm;
 use crate::ring::Operation;
 use crate::shard::{
-    Accepting, CloseCause, Context, Counters, Instruments, Phases, Settings, Shard,
+    Accepting, CloseCause, Context, Counters, Instruments, Phases, Reads, Settings, Shard,
 };
 use crate::units::Nanos;
 use crate::wheel::TimersKind;
@@ -40,6 +40,7 @@ pub(super) struct Making {
     pub(super) slots: usize,
     pub(super) capacity: u32,
     pub(super) keepalive: bool,
+    pub(super) reads: Reads,
     pub(super) timers: TimersKind,
     pub(super) answer_timeout: Nanos,
 }
@@ -53,6 +54,7 @@ impl Making {
             slots: 400,
             capacity: 4096,
             keepalive: false,
+            reads: Reads::Watch,
             timers: TimersKind::Wheel,
             answer_timeout: ANSWER_TIMEOUT,
         }
@@ -95,7 +97,7 @@ impl World {
             // The wheels' ticks need not begin when the bank's do.
             let origin = start - dice.span(TICK);
             Half {
-                shard: Shard::new(settings, making.capacity, (0, 1), origin),
+                shard: Shard::new(settings, making.reads, making.capacity, (0, 1), origin),
                 operations: VecDeque::new(),
                 instruments: Instruments::default(),
                 stalled_until: Nanos::ZERO,

@@ -8,6 +8,8 @@ fn options() -> CostOptions {
         connections: None,
         quick: false,
         arms: Arm::ALL.to_vec(),
+        engines: vec![EngineConfig::default()],
+        driver: Driver::Tick,
         budget: Budget::derive(within, misses).unwrap(),
         steady: None,
         settle: None,
@@ -62,13 +64,31 @@ fn defaults_are_those_of_the_manual() {
 #[test]
 fn the_control_always_runs_and_repeats_are_numbered() {
     let arms = [Arm::Heartbeat, Arm::Heartbeat];
-    let names: Vec<_> = name_arms(&arms).into_iter().map(|(_, name)| name).collect();
-    assert_eq!(names, ["none", "heartbeat", "heartbeat#2"]);
-    let twice: Vec<_> = name_arms(&[Arm::Keepalive, Arm::None, Arm::None])
-        .into_iter()
-        .map(|(_, name)| name)
-        .collect();
+    let named = |arms: &[Arm], kinds: &[EngineKind]| {
+        let engine = |&kind: &EngineKind| EngineConfig {
+            kind,
+            ..EngineConfig::default()
+        };
+        let engines: Vec<_> = kinds.iter().map(engine).collect();
+        name_arms(arms, &engines)
+            .into_iter()
+            .map(|planned| planned.name)
+            .collect::<Vec<_>>()
+    };
+    let uring = [EngineKind::Uring];
+    assert_eq!(named(&arms, &uring), ["none", "heartbeat", "heartbeat#2"]);
+    let twice = named(&[Arm::Keepalive, Arm::None, Arm::None], &uring);
     assert_eq!(twice, ["none", "keepalive", "none#2"]);
+    let both = [EngineKind::Uring, EngineKind::Epoll];
+    assert_eq!(
+        named(&[Arm::Heartbeat], &both),
+        [
+            "none@uring",
+            "heartbeat@uring",
+            "none@epoll",
+            "heartbeat@epoll"
+        ]
+    );
 }
 
 #[test]

@@ -30,6 +30,7 @@ impl Kernel {
             Operation::SetOption { slot, token, .. }
             | Operation::Connect { slot, token, .. }
             | Operation::Watch { slot, token }
+            | Operation::Stream { slot, token }
             | Operation::Receive { slot, token }
             | Operation::Send { slot, token, .. }
             | Operation::Abort { slot, token }
@@ -58,9 +59,9 @@ impl Kernel {
                 let at = self.now + self.dice.span(self.disorder.delay);
                 self.schedule(at, Event::Syn(number));
             }
-            Operation::Watch { .. } => {
+            Operation::Watch { .. } | Operation::Stream { .. } => {
                 let socket = &mut self.sockets[number];
-                assert!(socket.watch.is_none(), "two watches on one socket");
+                assert!(socket.watch.is_none(), "two reads armed on one socket");
                 socket.watch = Some(token);
                 socket.woken = false;
                 self.sides[side].watches.insert(token, number);
@@ -88,6 +89,43 @@ impl Kernel {
             }
             _ => {}
         }
+    }
+
+    /// A woken stream hands over what there is, or ends without: cancelled, or for want of a buffer.
+    pub(super) fn flow(&mut self, number: usize, token: Token) {
+        let ended = if self.dice.chance(self.disorder.cancelled) {
+            Some(libc::ECANCELED)
+        } else if self.dice.chance(self.disorder.starved) {
+            Some(libc::ENOBUFS)
+        } else {
+            None
+        };
+        let short = self.dice.chance(self.disorder.short_receive);
+        let socket = &mut self.sockets[number];
+        let side = socket.side;
+        let received = match ended {
+            Some(errno) => Err(errno),
+            None => socket.receive(self.now, short, &mut self.dice),
+        };
+        if received == Err(libc::EAGAIN) {
+            return;
+        }
+        let mut posted = Posted::new((number, false), token, Ok(0));
+        match received {
+            Ok((bytes, _)) => {
+                posted.result = Ok(u32::try_from(bytes.len()).unwrap());
+                posted.more = !bytes.is_empty() && !self.dice.chance(self.disorder.lost_more);
+                posted.data = bytes;
+            }
+            Err(errno) => posted.result = Err(errno),
+        }
+        if !posted.more {
+            self.sockets[number].watch = None;
+            self.sides[side].watches.remove(&token);
+        } else if self.sockets[number].is_readable() {
+            self.wake(number);
+        }
+        self.sides[side].posted.push(posted);
     }
 
     fn receive(&mut self, number: usize, token: Token) {
@@ -151,7 +189,8 @@ impl Kernel {
             self.sides[side].accept = None;
             self.post_more((side, usize::MAX), target, Err(libc::ECANCELED), false);
         } else if let Some(number) = self.sides[side].watches.remove(&target) {
-            if self.sockets[number].woken && self.dice.chance(500) {
+            let watch = target.kind == TokenKind::Watch;
+            if watch && self.sockets[number].woken && self.dice.chance(500) {
                 let events = self.sockets[number].events();
                 self.post_more((side, number), target, Ok(events), true);
             }
@@ -161,7 +200,7 @@ impl Kernel {
                 self.sides[side].woken.retain(|woken| *woken != number);
             }
             let last = Posted::new((number, false), target, Err(libc::ECANCELED));
-            if self.dice.chance(self.disorder.late) {
+            if watch && self.dice.chance(self.disorder.late) {
                 let events = u32::from(libc::POLLIN.cast_unsigned());
                 let mut echo = Posted::new((number, false), target, Ok(events));
                 echo.more = true;
