@@ -3,5 +3,11 @@
 //! Asserts counts and files, never a time or a speed.
 
 #[cfg(test)]
+#[path = "compare/common.rs"]
+mod common;
+#[cfg(test)]
+#[path = "compare/engines.rs"]
+mod engines;
+#[cfg(test)]
 #[path = "compare/runs.rs"]
 mod runs;

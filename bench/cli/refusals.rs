@@ -18,7 +18,7 @@ fn usage_errors_are_code_2_and_help_is_0() {
         "serve --listen nowhere",
         "load",
         "load --target 127.0.0.1:7000 --interval 9s --timeout 3s",
-        "load --target 127.0.0.1:7000 --detect-within 1s",
+        "load --target 127.0.0.1:7000 --arm keepalive --detect-within 1s",
         "load --target loopback:0",
         "report /nonexistent/ringbeat",
         "no-such-command",

@@ -2,23 +2,16 @@
 //!
 //! Asserts counts and files, never a time or a speed. `--alongside` because another test binary may hold the lock.
 
+use super::common::{alone, arm, code, host_can, record_in, ringbeat, ringbeat_apart, skipped};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use procfs::FromRead as _;
-use ringbeat::record::{ArmRecord, Record};
-use std::io::{BufRead as _, BufReader, Write as _};
+use ringbeat::record::Record;
+use std::io::{BufRead as _, BufReader};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// One run at a time: they read the loopback interface's counters, and another run's packets would be in them.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use std::process::{Child, ChildStderr, Stdio};
 
 /// Small and short: one-second heartbeats, a two-second window, one round.
 const SMALL: [&str; 11] = [
@@ -34,71 +27,6 @@ const SMALL: [&str; 11] = [
     "8s",
     "--seed=7",
 ];
-
-fn ringbeat() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_ringbeat"))
-}
-
-/// The binary in a network namespace of its own, where no other traffic is in the interface's counters; as it is
-/// where the host does not let the test make one.
-fn ringbeat_apart() -> Command {
-    let apart = |script: &str| {
-        let mut command = Command::new("unshare");
-        command.args([
-            "--net",
-            "--map-root-user",
-            "sh",
-            "-c",
-            script,
-            env!("CARGO_BIN_EXE_ringbeat"),
-        ]);
-        command
-    };
-    let possible = apart("ip link set lo up")
-        .output()
-        .is_ok_and(|probe| probe.status.success());
-    if possible {
-        apart(r#"ip link set lo up && exec "$0" "$@""#)
-    } else {
-        skipped(
-            "no network namespace to be had; other traffic on loopback would be in the counters",
-        );
-        ringbeat()
-    }
-}
-
-/// Says past the harness's capture that something was not tested here.
-fn skipped(why: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
-}
-
-/// A visible skip where the host refuses io_uring to begin with.
-fn host_can() -> bool {
-    match ringbeat::ring::self_test() {
-        Ok(_) => true,
-        Err(error) => {
-            skipped(&error.to_string());
-            false
-        }
-    }
-}
-
-fn code(output: &Output) -> Option<i32> {
-    println!("{}", String::from_utf8_lossy(&output.stderr));
-    output.status.code()
-}
-
-fn record_in(folder: &Path) -> Record {
-    ringbeat::report::load(folder).expect("a folder holds its record")
-}
-
-fn arm<'a>(record: &'a Record, name: &str) -> &'a ArmRecord {
-    record
-        .arms
-        .iter()
-        .find(|arm| arm.name == name)
-        .expect("every arm was run")
-}
 
 /// A run that is killed if its test fails.
 struct Run(Child);

@@ -145,6 +145,16 @@ pub(super) fn of_trial(plan: &CostPlan, trial: &Trial) -> Vec<Warning> {
             "shorten --tick, or ask for fewer connections per core",
         );
     }
+    let starved =
+        trial.server_final.totals.buffers_exhausted + trial.load_final.totals.buffers_exhausted;
+    if starved > 0 {
+        warn(
+            "receive-buffers",
+            false,
+            format!("a stream found no receive buffer {starved} times and was armed again"),
+            "raise --receive-buffers: arming again costs CPU that is not the engine's",
+        );
+    }
     found
 }
 

@@ -171,6 +171,7 @@ fn counts(record: &mut ArmRecord) {
         record.drops.softnet_backlog += round.drops.softnet_backlog;
         record.drops.listen += round.drops.listen;
         record.drops.cq_overflow += round.drops.cq_overflow;
+        record.drops.receive_buffers += round.drops.receive_buffers;
         record.drops.retransmitted += round.drops.retransmitted;
     }
 }
@@ -369,6 +370,7 @@ fn round_record(round: &Round<'_>) -> Result<RoundRecord, ExperimentError> {
             softnet_backlog: trial.wire.softnet_drops,
             listen: trial.listen_drops,
             cq_overflow: server_end.completion_overflows + load_end.completion_overflows,
+            receive_buffers: server_end.buffers_exhausted + load_end.buffers_exhausted,
             retransmitted: trial.wire.retransmitted,
         },
         connections_lost: super::checks::lost(server_end, load_end),

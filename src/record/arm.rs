@@ -137,6 +137,9 @@ pub struct Drops {
     pub listen: u64,
     /// Completion queue overflows of all rings.
     pub cq_overflow: u64,
+    /// Streams of `uring-recv` that found no receive buffer and were armed again.
+    #[serde(default)]
+    pub receive_buffers: u64,
     /// `TcpExt TCPRetransSegs`.
     pub retransmitted: u64,
 }

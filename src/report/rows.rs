@@ -356,10 +356,11 @@ fn traffic(builder: &mut Builder<'_>) -> Vec<Row> {
             }),
         );
     }
-    let drops: [(&str, Pick); 4] = [
+    let drops: [(&str, Pick); 5] = [
         ("dropped: kernel backlog", |d| d.softnet_backlog),
         ("dropped: listen queue", |d| d.listen),
         ("completion queue overflows", |d| d.cq_overflow),
+        ("streams without a buffer", |d| d.receive_buffers),
         ("retransmitted segments", |d| d.retransmitted),
     ];
     for (place, (label, pick)) in drops.into_iter().enumerate() {

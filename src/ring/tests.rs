@@ -270,6 +270,113 @@ fn a_receive_of_an_idle_socket_says_so_at_once() {
     assert_eq!(seen[0].1, Err(libc::EAGAIN));
 }
 
+/// A streaming server with `buffers`, one accepted connection on slot 0, and its peer.
+fn streaming(buffers: u16) -> Option<(Ring, TcpStream)> {
+    let mut server = sized(RingSize {
+        buffers,
+        ..RingSize::new(1)
+    })?;
+    let (listener, address) = listener();
+    run(&mut server, &[accept(&listener)]);
+    let peer = TcpStream::connect(address).unwrap();
+    while run(&mut server, &[]).is_empty() {}
+    Some((server, peer))
+}
+
+fn stream() -> Operation {
+    Operation::Stream {
+        slot: 0,
+        token: token(TokenKind::Stream, 0),
+    }
+}
+
+/// Runs the ring until it has told of `count` completions.
+fn until(ring: &mut Ring, count: usize) -> Vec<Seen> {
+    let mut seen = Vec::new();
+    while seen.len() < count {
+        seen.extend(run(ring, &[]));
+    }
+    seen
+}
+
+#[test]
+fn a_stream_hands_over_every_arrival_and_then_the_fin() {
+    let Some((mut server, mut peer)) = streaming(4) else {
+        return;
+    };
+    assert!(run(&mut server, &[stream()]).is_empty(), "idle");
+    for round in 0..20_u8 {
+        peer.write_all(&[round; 16]).unwrap();
+        let seen = until(&mut server, 1);
+        assert_eq!((seen[0].1, seen[0].2), (Ok(16), true), "it stays armed");
+        assert_eq!(seen[0].3, [round; 16], "buffers come round again");
+    }
+    drop(peer);
+    let seen = until(&mut server, 1);
+    assert_eq!((seen[0].1, seen[0].2), (Ok(0), false));
+}
+
+#[test]
+fn a_stream_without_a_buffer_ends_and_the_bytes_wait() {
+    let Some((mut server, mut peer)) = streaming(1) else {
+        return;
+    };
+    run(&mut server, &[stream()]);
+    peer.write_all(&[7; 3 * RECEIVE_BYTES]).unwrap();
+    let mut bytes = 0;
+    let mut starved = 0;
+    while bytes < 3 * RECEIVE_BYTES {
+        for (_, result, more, data) in until(&mut server, 1) {
+            bytes += data.len();
+            if result == Err(libc::ENOBUFS) {
+                assert!(!more);
+                starved += 1;
+                assert!(server.push(&stream()));
+            }
+        }
+    }
+    assert!(starved > 0, "one buffer cannot hold three");
+    assert_eq!(bytes, 3 * RECEIVE_BYTES);
+}
+
+#[test]
+fn a_wait_ends_with_an_event_or_with_its_time() {
+    let Some((mut server, mut peer)) = streaming(4) else {
+        return;
+    };
+    run(&mut server, &[stream()]);
+    server.wait(Duration::from_millis(1)).unwrap();
+    assert!(run(&mut server, &[]).is_empty(), "nothing came");
+    peer.write_all(&[1; 16]).unwrap();
+    server.wait(Duration::from_mins(1)).unwrap();
+    assert_eq!(until(&mut server, 1)[0].1, Ok(16));
+}
+
+#[test]
+fn a_completion_queue_that_is_too_small_loses_nothing() {
+    let Some(mut server) = sized(RingSize {
+        completions: 2,
+        ..RingSize::new(64)
+    }) else {
+        return;
+    };
+    let (listener, address) = listener();
+    run(&mut server, &[accept(&listener)]);
+    let peers: Vec<TcpStream> = (0..40)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
+    let mut taken = 0;
+    while taken < peers.len() {
+        for (_, result, more, _) in run(&mut server, &[]) {
+            taken += usize::from(result.is_ok());
+            if !more {
+                assert!(server.push(&accept(&listener)));
+            }
+        }
+    }
+    assert!(server.counters().overflows > 0, "{:?}", server.counters());
+}
+
 #[test]
 fn a_table_above_the_limit_on_open_files_is_refused_with_the_remedy() {
     let Some(_ring) = ring(1) else { return };

@@ -410,3 +410,6 @@ fn done<'a>(token: Token, result: Result<u32, i32>, more: bool) -> Completion<'a
 fn errno(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(libc::EIO)
 }
+
+#[cfg(test)]
+mod tests;
