@@ -5,7 +5,7 @@
 
 use super::summary::float;
 use crate::measure::statistics::ratio_bootstrap;
-use crate::record::{ArmRecord, Comparison, ComparisonEntry, RoundRecord, decode};
+use crate::record::{ArmRecord, Comparison, ComparisonEntry, CpuNanos, RoundRecord, decode};
 use std::fmt::Write as _;
 
 /// The part of an arm's attempted events that took place.
@@ -34,7 +34,7 @@ struct Metric {
     round: fn(&ArmRecord, &RoundRecord, &RoundRecord) -> Option<f64>,
 }
 
-const METRICS: [Metric; 9] = [
+const METRICS: [Metric; 11] = [
     Metric {
         key: "cpu_ns_per_event",
         of_cost: true,
@@ -42,6 +42,26 @@ const METRICS: [Metric; 9] = [
         unit: "ns",
         figure: |arm| estimate(arm, arm.cpu_ns_per_event),
         round: |_, round, control| Some(net_cpu(round, control)? / events(round)?),
+    },
+    Metric {
+        key: "server_cpu_ns_per_event",
+        of_cost: true,
+        title: "CPU per event, server process",
+        unit: "ns",
+        figure: |arm| estimate(arm, arm.server_cpu_ns_per_event),
+        round: |_, round, control| {
+            Some(net_process(round, control, |cpu| cpu.server_process)? / events(round)?)
+        },
+    },
+    Metric {
+        key: "load_cpu_ns_per_event",
+        of_cost: true,
+        title: "CPU per event, load process",
+        unit: "ns",
+        figure: |arm| estimate(arm, arm.load_cpu_ns_per_event),
+        round: |_, round, control| {
+            Some(net_process(round, control, |cpu| cpu.load_process)? / events(round)?)
+        },
     },
     Metric {
         key: "cpu_ns_per_connection_hour",
@@ -143,8 +163,16 @@ fn events(round: &RoundRecord) -> Option<f64> {
 }
 
 fn net_cpu(round: &RoundRecord, control: &RoundRecord) -> Option<f64> {
+    net_process(round, control, |cpu| cpu.busy)
+}
+
+fn net_process(
+    round: &RoundRecord,
+    control: &RoundRecord,
+    account: fn(&CpuNanos) -> u64,
+) -> Option<f64> {
     let share = float(round.window_ns) / float(control.window_ns.max(1));
-    let net = float(round.cpu_ns.busy) - float(control.cpu_ns.busy) * share;
+    let net = float(account(&round.cpu_ns)) - float(account(&control.cpu_ns)) * share;
     (net > 0.0).then_some(net)
 }
 
@@ -273,7 +301,7 @@ fn milli(value: i64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{CpuNanos, Estimate};
+    use crate::record::Estimate;
 
     fn arm(name: &str, busy: &[u64], median: i64) -> ArmRecord {
         let rounds_detail = (0..)

@@ -201,6 +201,21 @@ fn costs(record: &mut ArmRecord, plan: &CostPlan, rounds: &[Round<'_>], controls
     let windows: f64 = rounds.iter().map(|round| float(round.trial.window.0)).sum();
     record.events_per_second = Some(events.iter().sum::<f64>() / windows * 1e9);
     record.cpu_ns_per_event = net(&events);
+    // A process's own clock is exact, so its noise is that of the rounds alone.
+    let process = |figure: fn(&CpuNanos) -> u64| {
+        let share = |round: &Round<'_>| {
+            float(figure(&round.control.cpu)) * float(round.trial.window.0)
+                / float(round.control.window.0)
+        };
+        let own: Vec<f64> = rounds
+            .iter()
+            .map(|round| float(figure(&round.trial.cpu)))
+            .collect();
+        let control: Vec<f64> = rounds.iter().map(share).collect();
+        paired_bootstrap(&own, &control, &events, 0.0, seed).ok()
+    };
+    record.server_cpu_ns_per_event = process(|cpu| cpu.server_process);
+    record.load_cpu_ns_per_event = process(|cpu| cpu.load_process);
     if rounds[0].trial.spec.arm == Arm::Keepalive {
         let attempted = column(|round| round.attempted);
         record.events_attempted = Some(

@@ -39,6 +39,13 @@ pub struct ArmRecord {
     pub cpu_ns_per_attempt: Option<Estimate>,
     /// System-wide CPU per connection and hour, net of `none`; for `none` its own gross cost.
     pub cpu_ns_per_connection_hour: Option<Estimate>,
+    /// CPU of the server process per event, net of `none`: what the server's own host would see. Frames that its sends
+    /// deliver to the other end's sockets are in it, those delivered to its own by the other end's sends are not.
+    #[serde(default)]
+    pub server_cpu_ns_per_event: Option<Estimate>,
+    /// The load process likewise.
+    #[serde(default)]
+    pub load_cpu_ns_per_event: Option<Estimate>,
     /// CPU in the windows by account, mean of the rounds, gross (control not subtracted).
     pub cpu_ns: CpuNanos,
     /// Packets per event on the path's interface, net of `none`.

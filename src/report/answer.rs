@@ -6,7 +6,6 @@
 //! allow.
 
 use super::format;
-use super::rows::CONTROL;
 use crate::record::{ArmRecord, Comparison, Estimate, Record};
 
 /// The sentences a reader must not miss, most important first.
@@ -96,7 +95,7 @@ fn cost(
 ) -> Option<String> {
     let keepalive = arms.iter().find(|arm| arm.name == "keepalive");
     let mut parts: Vec<String> = Vec::new();
-    for arm in arms.iter().filter(|arm| arm.name != CONTROL) {
+    for arm in arms.iter().filter(|arm| !arm.is_control()) {
         let text = match arm.cpu_ns_per_event {
             Some(figure) if figure.resolved => {
                 let ratio = keepalive

@@ -111,6 +111,7 @@ fn base(name: &str, middles: &[(&str, u64)], connections: u64) -> ArmRecord {
     let rounds_detail = rounds(name, middles, connections);
     ArmRecord {
         name: name.to_owned(),
+        control: "none".to_owned(),
         rounds: ROUNDS,
         connections_requested: connections,
         connections_established: connections,

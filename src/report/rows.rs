@@ -8,9 +8,6 @@ use super::format::{self, ABSENT};
 use crate::record::{ArmRecord, Comparison, Drops, Estimate, HistogramRecord, MemoryPerConnection};
 use std::collections::BTreeSet;
 
-/// The control's name in a record.
-pub(super) const CONTROL: &str = "none";
-
 /// A whole table.
 #[derive(Debug, Default)]
 pub(super) struct CostTable {
@@ -54,9 +51,9 @@ pub(super) struct Cell {
 impl CostTable {
     /// The table of `arms`, with the winners that `comparisons` name.
     pub(super) fn new(arms: &[ArmRecord], comparisons: &[Comparison]) -> Self {
-        let heading = |arm: &ArmRecord| match arm.name.as_str() {
-            CONTROL => format!("{CONTROL} (control)"),
-            name => name.to_owned(),
+        let heading = |arm: &ArmRecord| {
+            let role = if arm.is_control() { " (control)" } else { "" };
+            format!("{}{role}", arm.name)
         };
         let mut builder = Builder {
             arms,
@@ -197,6 +194,9 @@ fn winner(comparisons: &[Comparison], keys: &[&str]) -> String {
     }
 }
 
+/// One process's part of a cost.
+type Side = fn(&ArmRecord) -> Option<Estimate>;
+
 fn cost(builder: &mut Builder<'_>) -> Vec<Row> {
     let shown = |figure: &Option<Estimate>| figure.as_ref().map(format::estimate);
     let mut rows = vec![builder.row("CPU per event", &["cpu_ns_per_event"], |arm| {
@@ -209,12 +209,25 @@ fn cost(builder: &mut Builder<'_>) -> Vec<Row> {
             }),
         );
     }
+    let sides: [(&str, &str, Side); 2] = [
+        ("of it, server process", "server_cpu_ns_per_event", |arm| {
+            arm.server_cpu_ns_per_event
+        }),
+        ("of it, load process", "load_cpu_ns_per_event", |arm| {
+            arm.load_cpu_ns_per_event
+        }),
+    ];
+    for (label, key, figure) in sides {
+        if builder.any(|arm| figure(arm).is_some()) {
+            rows.push(builder.row(label, &[key], |arm| shown(&figure(arm))));
+        }
+    }
     rows.push(builder.row(
         "CPU per connection-hour",
         &["cpu_ns_per_connection_hour"],
         |arm| {
             let text = shown(&arm.cpu_ns_per_connection_hour)?;
-            let gross = if arm.name == CONTROL { " gross" } else { "" };
+            let gross = if arm.is_control() { " gross" } else { "" };
             Some(format!("{text}{gross}"))
         },
     ));

@@ -120,6 +120,16 @@ const RING_DATA: &[&str] = &[
     "SEND_BYTES",
 ];
 
+/// What an engine that is no ring may know of it: the same data, and the options to set.
+const ENGINE_DATA: &[&str] = &[
+    "Completion",
+    "Operation",
+    "SocketOption",
+    "Token",
+    "TokenKind",
+    "RECEIVE_BYTES",
+];
+
 /// What those above the bank may know of shards: how they are set, what they counted.
 const SHARD_SURFACE: &[&str] = &["CloseCause", "Counters", "Phases", "Role", "Settings"];
 
@@ -258,6 +268,7 @@ fn offence(module: &str, import: &Import<'_>) -> Option<String> {
     }
     let surface = match (module, import.module) {
         ("shard", "ring") => RING_DATA,
+        ("epoll", "ring") => ENGINE_DATA,
         ("arm", "shard") => &["Role"],
         ("experiment", "shard") => SHARD_SURFACE,
         _ => return None,

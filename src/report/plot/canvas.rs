@@ -32,15 +32,23 @@ const LEGEND_HEIGHT: i32 = 24;
 /// A drawing area of the SVG kind.
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// The colour of an arm, the same in every chart. A repeated arm (`heartbeat#2`) shares its colour.
+/// The colour of an arm, the same in every chart. A repeated arm (`heartbeat#2`) shares its colour; where engines are
+/// compared (`heartbeat@epoll`), the engine has the colour.
 pub(super) fn arm_colour(name: &str) -> RGBColor {
-    match name.split('#').next().unwrap_or(name) {
+    let (arm, engine) = name.split_once('@').unwrap_or((name, ""));
+    let arm = arm.split('#').next().unwrap_or(arm);
+    let told_apart = if engine.is_empty() || arm == "none" {
+        arm
+    } else {
+        engine
+    };
+    match told_apart {
         "none" => RGBColor(0x7F, 0x7F, 0x7F),
-        "keepalive" => RGBColor(0xD5, 0x5E, 0x00),
+        "keepalive" | "epoll" => RGBColor(0xD5, 0x5E, 0x00),
         "keepalive-user-timeout" => RGBColor(0xE6, 0x9F, 0x00),
-        "heartbeat" => RGBColor(0x00, 0x72, 0xB2),
+        "heartbeat" | "uring" => RGBColor(0x00, 0x72, 0xB2),
         "heartbeat-oneway" => RGBColor(0x56, 0xB4, 0xE9),
-        "heartbeat-push" => RGBColor(0x00, 0x9E, 0x73),
+        "heartbeat-push" | "uring-recv" => RGBColor(0x00, 0x9E, 0x73),
         "both" => RGBColor(0xCC, 0x79, 0xA7),
         _ => RGBColor(0xA6, 0x8A, 0x00),
     }
