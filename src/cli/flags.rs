@@ -100,7 +100,7 @@ pub struct EngineFlags {
     #[arg(long, value_name = "TIME", default_value = "8ms", value_parser = parse::tick,
           allow_hyphen_values = true)]
     pub tick: Nanos,
-    /// Whether heartbeats are spread over the interval or all leave at once
+    /// Whether heartbeats are spread over the interval, in no order or in that of connecting, or all leave at once
     #[arg(long, default_value = "staggered", value_parser = parse::phases())]
     pub phases: Phases,
     /// What holds the deadlines: a timing wheel, to the tick, or a flat sweep over all of them

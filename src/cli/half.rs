@@ -8,7 +8,7 @@ use super::{Failure, output, parse, signals};
 use crate::arm::{Arm, Budget};
 use crate::bank::{RingPlan, Snapshot};
 use crate::os::limits::{raise_nofile, sysctl};
-use crate::shard::{Counters, Role};
+use crate::shard::{Counters, Role, Settings};
 use crate::socket::keepalive::Keepalive;
 use crate::units::{HumanCount, Nanos};
 use crate::wheel::TimersKind;
@@ -37,6 +37,23 @@ pub(super) struct HalfFlags {
     /// Take orders from an experiment on standard input
     #[arg(long, hide = true)]
     pub(super) controlled: bool,
+}
+
+impl HalfFlags {
+    /// What the shards of the half that plays `role` are told.
+    pub(super) fn settings(
+        &self,
+        role: Role,
+        budget: &Budget,
+        timers: TimersKind,
+        keepalive: bool,
+    ) -> Settings {
+        let settings = self.engine.settings(role, budget, timers, keepalive);
+        Settings {
+            phases: settings.phases.among(self.connections.connections),
+            ..settings
+        }
+    }
 }
 
 /// Obeys an experiment until standard input ends. Ctrl-C is the experiment's to handle.
@@ -77,7 +94,7 @@ impl Effective<'_> {
             ("keepalive", describe_keepalive(self.keepalive)),
             (
                 "tick",
-                format!("{}, phases {}", span(engine.tick), phases(engine.phases)),
+                format!("{}, phases {}", span(engine.tick), engine.phases.name()),
             ),
             ("timers", describe_timers(self.timers, engine.tick)),
             ("rings", format!("{}, cores {}", self.plan, cores.join(","))),
@@ -158,13 +175,6 @@ fn describe_timers(timers: TimersKind, tick: Nanos) -> String {
             let pass = Nanos(tick.0.saturating_mul(period.into()));
             format!("sweep, a pass every {}", span(pass))
         }
-    }
-}
-
-fn phases(phases: crate::shard::Phases) -> &'static str {
-    match phases {
-        crate::shard::Phases::Staggered => "staggered",
-        crate::shard::Phases::Aligned => "aligned",
     }
 }
 

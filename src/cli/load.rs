@@ -137,9 +137,7 @@ fn configure(
         engine: half.engine.config(),
         driver: half.engine.driver,
         nofile,
-        settings: half
-            .engine
-            .settings(half.arm.load_role(), budget, timers, keepalive.is_some()),
+        settings: half.settings(half.arm.load_role(), budget, timers, keepalive.is_some()),
         keepalive,
         congestion: host::congestion(half.engine.congestion.as_deref())?,
         abort: args.abort,

@@ -161,9 +161,13 @@ pub fn keepalive_side() -> impl TypedValueParser<Value = KeepaliveSide> {
 /// How heartbeats are spread over the interval.
 #[must_use]
 pub fn phases() -> impl TypedValueParser<Value = Phases> {
-    PossibleValuesParser::new(["staggered", "aligned"]).map(|name| match name.as_str() {
-        "aligned" => Phases::Aligned,
-        _ => Phases::Staggered,
+    PossibleValuesParser::new(["staggered", "in-order", "aligned"]).map(|name| {
+        match name.as_str() {
+            // Among how many is known once all flags are.
+            "in-order" => Phases::InOrder { of: 1 },
+            "aligned" => Phases::Aligned,
+            _ => Phases::Staggered,
+        }
     })
 }
 

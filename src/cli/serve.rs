@@ -77,9 +77,7 @@ fn configure(
         driver: half.engine.driver,
         nofile,
         somaxconn: host::accept_queue(),
-        settings: half
-            .engine
-            .settings(half.arm.server_role(), budget, timers, keepalive.is_some()),
+        settings: half.settings(half.arm.server_role(), budget, timers, keepalive.is_some()),
         keepalive,
         congestion: host::congestion(half.engine.congestion.as_deref())?,
     })

@@ -212,10 +212,7 @@ impl CostPlan {
             rounds: self.rounds,
             ramp_rate_per_second: Some(self.ramp_rate),
             tick_us: u64::try_from(options.tick.as_micros()).unwrap_or(u64::MAX),
-            phases: match options.phases {
-                Phases::Staggered => "staggered".to_owned(),
-                Phases::Aligned => "aligned".to_owned(),
-            },
+            phases: options.phases.name().to_owned(),
             timers: match options.timers {
                 TimersKind::Wheel => "wheel".to_owned(),
                 TimersKind::Sweep { .. } => "sweep".to_owned(),
@@ -240,8 +237,8 @@ impl CostPlan {
         Duration::from_millis(ramp_ms) + self.settle + self.steady + around
     }
 
-    /// Settings of a half that plays `role` in `arm`.
-    pub(super) fn settings(&self, arm: Arm, role: Role) -> Settings {
+    /// Settings of a half that plays `role` in `arm` with so many connections.
+    pub(super) fn settings(&self, arm: Arm, role: Role, connections: u64) -> Settings {
         let budget = &self.options.budget;
         Settings {
             role,
@@ -249,7 +246,7 @@ impl CostPlan {
             idle_timeout: budget.idle_timeout,
             answer_timeout: budget.answer_timeout,
             tick: self.options.tick.into(),
-            phases: self.options.phases,
+            phases: self.options.phases.among(connections),
             timers: self.options.timers,
             keepalive: arm == Arm::Keepalive,
         }

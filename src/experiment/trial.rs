@@ -223,7 +223,7 @@ fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError>
         driver: options.driver,
         nofile: plan.host.nofile,
         somaxconn: plan.host.somaxconn,
-        settings: plan.settings(spec.arm, spec.arm.server_role()),
+        settings: plan.settings(spec.arm, spec.arm.server_role(), spec.connections),
         keepalive: (probing && options.keepalive_side.server()).then_some(keepalive),
         congestion: Some(options.congestion.clone()),
     })))?;
@@ -246,7 +246,7 @@ fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError>
         engine: spec.engine,
         driver: options.driver,
         nofile: plan.host.nofile,
-        settings: plan.settings(spec.arm, spec.arm.load_role()),
+        settings: plan.settings(spec.arm, spec.arm.load_role(), spec.connections),
         keepalive: (probing && options.keepalive_side.client()).then_some(keepalive),
         congestion: Some(options.congestion.clone()),
         abort: true,

@@ -28,8 +28,15 @@ pub enum Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phases {
-    /// Spread evenly over the interval, in no relation to the order of connecting.
+    /// Spread evenly over the interval, in no relation to the order of connecting: as after days of reconnecting,
+    /// and the dearer for it, since neighbours in time are strangers in memory.
     Staggered,
+    /// Spread evenly over the interval, in the order of connecting: as where every client starts its timer when it
+    /// connects, and all connect at an even pace.
+    InOrder {
+        /// Connections among which the interval is shared.
+        of: u32,
+    },
     /// All at once: the worst case, only on request.
     Aligned,
 }
@@ -41,6 +48,29 @@ pub enum Reads {
     Watch,
     /// The bytes come by themselves; needs a ring with receive buffers.
     Stream,
+}
+
+impl Phases {
+    /// The name as typed and recorded.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Staggered => "staggered",
+            Self::InOrder { .. } => "in-order",
+            Self::Aligned => "aligned",
+        }
+    }
+
+    /// The same spread over `connections`.
+    #[must_use]
+    pub fn among(self, connections: u64) -> Self {
+        match self {
+            Self::InOrder { .. } => Self::InOrder {
+                of: u32::try_from(connections).unwrap_or(u32::MAX).max(1),
+            },
+            other => other,
+        }
+    }
 }
 
 /// Everything a shard is told at its start.
@@ -75,6 +105,11 @@ impl Settings {
     pub fn phase(&self, ordinal: u32) -> Nanos {
         match self.phases {
             Phases::Aligned => Nanos::ZERO,
+            Phases::InOrder { of } => {
+                let of = of.max(1);
+                let part = u128::from(ordinal % of) * u128::from(self.interval.0);
+                Nanos(u64::try_from(part / u128::from(of)).unwrap_or(0))
+            }
             Phases::Staggered => {
                 let fraction = u64::from(ordinal).wrapping_mul(GOLDEN);
                 Nanos(((u128::from(fraction) * u128::from(self.interval.0)) >> 64) as u64)
@@ -125,10 +160,22 @@ mod tests {
         );
     }
 
+    #[test]
+    fn in_order_means_that_neighbours_follow_each_other() {
+        let settings = settings(Phases::InOrder { of: 0 }.among(3000));
+        let phases: Vec<u64> = (0..3000).map(|ordinal| settings.phase(ordinal).0).collect();
+        assert!(phases.windows(2).all(|pair| pair[1] - pair[0] == 1_000_000));
+        assert_eq!(
+            settings.phase(3000),
+            settings.phase(0),
+            "one more wraps around"
+        );
+    }
+
     proptest! {
         #[test]
         fn the_first_heartbeat_is_within_one_interval_and_at_its_phase(ordinal: u32, now in 0..u64::MAX / 4) {
-            for phases in [Phases::Staggered, Phases::Aligned] {
+            for phases in [Phases::Staggered, Phases::InOrder { of: 1000 }, Phases::Aligned] {
                 let settings = settings(phases);
                 let due = settings.first_due(ordinal, Nanos(now));
                 prop_assert!(due.0 > now && due.0 <= now + settings.interval.0);
