@@ -15,7 +15,7 @@ mod plan;
 
 pub use board::{Board, Phase, Snapshot};
 pub use lane::{Drive, Lane};
-pub use plan::{PlanError, RingPlan};
+pub use plan::{CLOSES_PER_TURN, PlanError, RingPlan};
 
 use crate::clock::{Clock, MonotonicClock};
 use crate::record::HistogramError;
@@ -354,6 +354,7 @@ impl Bank {
             window,
             window_ns,
             histograms,
+            opened_in: None,
             table_bytes,
         }
     }

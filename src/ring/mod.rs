@@ -23,7 +23,7 @@ mod token;
 pub use error::{OLDEST_KERNEL, RingError};
 pub use operation::{Completion, Operation, RECEIVE_BYTES, SEND_BYTES};
 pub use option::SocketOption;
-pub use self_test::self_test;
+pub use self_test::{self_test, self_test_bind};
 pub use token::{GENERATION_LIMIT, Token, TokenKind};
 
 use arena::Arena;
@@ -31,6 +31,7 @@ use io_uring::types::{DestinationSlot, Fd, Fixed};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 use std::io;
 use std::marker::PhantomData;
+use std::net::SocketAddrV4;
 
 /// Submission entries of one ring, and so the largest batch of one enter.
 pub const SUBMISSION_ENTRIES: u32 = 512;
@@ -254,6 +255,17 @@ fn entry_for(operation: &Operation, arena: &mut Arena, options: &[SocketOption])
             .flags(silent)
             .user_data(token.pack())
         }
+        Operation::Bind {
+            slot,
+            source,
+            token,
+        } => {
+            let address = arena.address(Some(SocketAddrV4::new(source, 0)));
+            opcode::Bind::new(Fixed(slot), address, address_length())
+                .build()
+                .flags(silent)
+                .user_data(token.pack())
+        }
         Operation::Connect {
             slot,
             address,
@@ -297,8 +309,11 @@ fn entry_for(operation: &Operation, arena: &mut Arena, options: &[SocketOption])
 }
 
 fn connect(slot: u32, address: *const libc::sockaddr) -> squeue::Entry {
-    let length = u32::try_from(size_of::<libc::sockaddr_in>()).unwrap_or(16);
-    opcode::Connect::new(Fixed(slot), address, length).build()
+    opcode::Connect::new(Fixed(slot), address, address_length()).build()
+}
+
+fn address_length() -> libc::socklen_t {
+    u32::try_from(size_of::<libc::sockaddr_in>()).unwrap_or(16)
 }
 
 fn poll_mask(events: libc::c_short) -> u32 {

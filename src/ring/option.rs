@@ -51,6 +51,13 @@ impl SocketOption {
         Self::integer(libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)
     }
 
+    /// `IP_BIND_ADDRESS_NO_PORT` on (ip(7), since Linux 4.2): a bind to an address leaves the port to the connect,
+    /// so that one port serves as many connections as there are destinations.
+    #[must_use]
+    pub fn bind_address_no_port() -> Self {
+        Self::integer(libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)
+    }
+
     /// The four options that switch kernel keepalive on: seconds, seconds, probes.
     #[must_use]
     pub fn keepalive(idle_s: u32, interval_s: u32, count: u32) -> [Self; 4] {

@@ -28,6 +28,8 @@ pub enum TokenKind {
     Cancel = 9,
     /// Abortive disconnect; completes only on failure.
     Abort = 10,
+    /// Source address of a socket; completes only on failure.
+    Bind = 11,
 }
 
 /// `user_data` taken apart.
@@ -86,6 +88,7 @@ impl Token {
             8 => TokenKind::Close,
             9 => TokenKind::Cancel,
             10 => TokenKind::Abort,
+            11 => TokenKind::Bind,
             _ => return None,
         };
         let generation = (user_data >> 32) as u32 % GENERATION_LIMIT;
@@ -102,7 +105,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const KINDS: [TokenKind; 10] = [
+    const KINDS: [TokenKind; 11] = [
         TokenKind::Accept,
         TokenKind::Watch,
         TokenKind::Receive,
@@ -113,6 +116,7 @@ mod tests {
         TokenKind::Close,
         TokenKind::Cancel,
         TokenKind::Abort,
+        TokenKind::Bind,
     ];
 
     proptest! {

@@ -7,4 +7,5 @@ mod fake_ring;
 mod layers;
 mod simulation;
 mod socket;
+mod sources;
 mod world;
