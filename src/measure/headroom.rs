@@ -13,6 +13,8 @@
 
 use crate::os::OsError;
 use crate::os::memory::SystemMemory;
+use crate::units::{HumanBytes, HumanCount};
+use std::fmt;
 
 /// Connections after which the bytes each takes are known.
 pub const LEARN_AFTER: u64 = 10_000;
@@ -77,6 +79,32 @@ pub struct Stop {
     pub limit: Option<u64>,
 }
 
+/// How far the ramp came, which limit bounds it, what would fit.
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let open = HumanCount(self.connections);
+        write!(
+            f,
+            "{open} are open and took {} B each on this host; ",
+            HumanCount(self.bytes_per_connection)
+        )?;
+        match (self.bound, self.limit) {
+            (Bound::Limit, Some(limit)) => write!(
+                f,
+                "--memory-limit {} allows no more: raise it, or ask for at most {open}",
+                HumanBytes(limit)
+            ),
+            _ => write!(
+                f,
+                "{} of memory are still usable and {} are kept back, lest the kernel's OOM killer wake: free \
+                 memory, or ask for at most {open}",
+                HumanBytes(self.usable),
+                HumanBytes(self.reserve)
+            ),
+        }
+    }
+}
+
 /// Watches one ramp.
 #[derive(Clone, Copy, Debug)]
 pub struct Guard {
@@ -112,8 +140,8 @@ impl Guard {
     /// Takes the present: `connections` open, `usable` bytes left.
     pub fn look(&mut self, connections: u64, usable: u64) -> Foresight {
         let taken = self.usable_at_start.saturating_sub(usable);
-        let step = self.last_usable.saturating_sub(usable);
-        self.largest_step = self.largest_step.max(step);
+        let grown = self.last_usable.saturating_sub(usable);
+        self.largest_step = self.largest_step.max(grown);
         self.last_usable = usable;
         let (room, bound) = self.room(taken, usable);
         let each = taken.div_ceil(connections.max(1));
@@ -198,6 +226,18 @@ mod tests {
         };
         assert_eq!((stop.bound, stop.limit), (Bound::Limit, Some(200 * MIB)));
         assert_eq!(stop.bytes_per_connection, 8_389);
+        let said = stop.to_string();
+        assert!(
+            said.starts_with("24,000 are open and took 8,389 B each"),
+            "{said}"
+        );
+        assert!(said.contains("--memory-limit 200 MiB"), "{said}");
+        let host = Stop {
+            bound: Bound::Memory,
+            ..stop
+        }
+        .to_string();
+        assert!(host.contains("256 MiB are kept back"), "{host}");
     }
 
     #[test]

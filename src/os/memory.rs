@@ -109,7 +109,7 @@ pub fn parse_per_cpu_lists(text: &str) -> u64 {
 
 /// Pages no ordinary allocation gets, from the text of `/proc/zoneinfo`: in each zone the high watermark and what it
 /// protects against allocations meant for the zones above, at most all of the zone (`calculate_totalreserve_pages` in
-/// mm/page_alloc.c).
+/// `mm/page_alloc.c`).
 #[must_use]
 pub fn parse_kernel_reserve(text: &str) -> u64 {
     let mut sum = 0;

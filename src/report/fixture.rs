@@ -307,6 +307,8 @@ fn config() -> Config {
         steady_ms: 20_000,
         settle_ms: 3_000,
         rounds: ROUNDS,
+        in_flight_per_core: Some(256),
+        memory_limit_bytes: None,
         ramp_rate_per_second: None,
         tick_us: 8_000,
         phases: "staggered".to_owned(),
@@ -407,6 +409,7 @@ pub(crate) fn record() -> Record {
         ],
         comparisons: comparisons(),
         drop_free_rung: Some(rung()),
+        scale: None,
         samples: samples(),
     }
 }
