@@ -4,14 +4,15 @@
 //! connection, the output folder included. What was measured before an interruption is kept, marked partial.
 
 use super::flags::{
-    BudgetFlags, EngineFlags, LoadCoresFlag, OutputFlags, SeedFlag, ServerCoresFlag, cores_or_all,
+    BudgetFlags, EngineFlags, LoadCoresFlag, OutputFlags, RampBounds, SeedFlag, ServerCoresFlag,
+    cores_or_all,
 };
 use super::progress::Watcher;
 use super::signals::Signals;
 use super::{Failure, host, output, parse};
 use crate::arm::Arm;
 use crate::clock::wall_rfc3339;
-use crate::experiment::{CostOptions, CostPlan, ExperimentError, HostFacts, run_cost};
+use crate::experiment::{CostOptions, CostPlan, ExperimentError, HostFacts, RampRate, run_cost};
 use crate::os::lock::HostLock;
 use crate::record::Record;
 use crate::report::{self, ResultFolder};
@@ -54,6 +55,8 @@ pub(super) struct CompareArgs {
     /// Connections opened per second (5k, 5k/s) [default: all within one heartbeat interval]
     #[arg(long, value_name = "N/s", value_parser = parse::rate, allow_hyphen_values = true)]
     ramp_rate: Option<u64>,
+    #[command(flatten)]
+    bounds: RampBounds,
     #[command(flatten)]
     budget: BudgetFlags,
     #[command(flatten)]
@@ -170,7 +173,11 @@ fn plan(args: &CompareArgs) -> Result<CostPlan, Failure> {
         steady: args.steady,
         settle: args.settle,
         rounds: args.rounds,
-        ramp_rate: args.ramp_rate,
+        ramp: args
+            .ramp_rate
+            .map_or(RampRate::OverInterval, RampRate::PerSecond),
+        in_flight: args.bounds.in_flight,
+        memory_limit: args.bounds.memory_limit,
         tick: args.engine.tick.as_duration(),
         phases: args.engine.phases,
         timers,

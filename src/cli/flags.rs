@@ -208,6 +208,18 @@ pub struct RampFlag {
     pub ramp_rate: Option<u64>,
 }
 
+/// What a ramp may not exceed.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct RampBounds {
+    /// Connects unanswered at once, per core thread [default: 256, or the accept queue if that is shorter]
+    #[arg(long, value_name = "N", value_parser = parse::connections, allow_hyphen_values = true)]
+    pub in_flight: Option<u64>,
+    /// Take at most this much memory for connections (200MiB, 20GiB), kernel included, and open no more then
+    /// [default: what the host has, less a reserve]
+    #[arg(long, value_name = "SIZE", value_parser = parse::size, allow_hyphen_values = true)]
+    pub memory_limit: Option<u64>,
+}
+
 /// What makes two runs alike.
 #[derive(Clone, Debug, Args)]
 pub struct SeedFlag {

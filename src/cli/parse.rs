@@ -5,7 +5,7 @@
 use crate::arm::{Arm, KeepaliveSide};
 use crate::os::cores::usable_cores;
 use crate::shard::Phases;
-use crate::units::{HumanCount, Nanos, parse_count, parse_duration};
+use crate::units::{HumanCount, Nanos, parse_bytes, parse_count, parse_duration};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -39,6 +39,17 @@ pub fn rate(text: &str) -> Result<u64, String> {
     match parse_count(count)? {
         0 => Err("at least 1 a second is needed; leave the flag out for no bound".to_owned()),
         rate => Ok(rate),
+    }
+}
+
+/// A size of memory, 1 MiB at least.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn size(text: &str) -> Result<u64, String> {
+    match parse_bytes(text)? {
+        bytes if bytes < 1 << 20 => Err("at least 1MiB is needed".to_owned()),
+        bytes => Ok(bytes),
     }
 }
 
@@ -192,6 +203,7 @@ mod tests {
     fn good_values_are_taken() {
         assert_eq!(connections("1M"), Ok(1_000_000));
         assert_eq!((rate("5k"), rate("5k/s")), (Ok(5_000), Ok(5_000)));
+        assert_eq!(size("200MiB"), Ok(200 << 20));
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(pause("0s"), Ok(Duration::ZERO));
         assert_eq!(tick("8ms"), Ok(Nanos::from_millis(8)));
@@ -203,6 +215,7 @@ mod tests {
         assert!(connections("0").is_err() && connections("10M").is_ok());
         assert!(connections("10000001").is_err());
         assert!(rate("0/s").is_err() && rate("/s").is_err() && rate("-1").is_err());
+        assert!(size("1MiB").is_ok() && size("1023KiB").is_err() && size("0").is_err());
         assert!(duration("0s").is_err() && duration("2years").is_err());
         assert!(duration("30").unwrap_err().contains("30s"));
         assert!(pause("2years").is_err());
