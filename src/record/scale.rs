@@ -13,6 +13,9 @@ pub struct ScaleRecord {
     pub axis: ScaleAxis,
     /// The ladder as asked for, in words: `10k`, `max`.
     pub asked: Vec<String>,
+    /// The largest population asked for by its number that the machine did not hold; `null` when all were reached.
+    #[serde(default)]
+    pub not_reached: Option<u64>,
     /// The rungs that were measured, from the smallest.
     pub rungs: Vec<ScaleRung>,
     /// The long window at the top.
