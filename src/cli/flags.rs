@@ -21,11 +21,11 @@ const SWEEP_PERIOD: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Detection")]
 pub struct BudgetFlags {
-    /// Find a dead peer within this after its last sign of life [default: 9s]
+    /// Find a dead peer within this after its last sign of life [default: 9s; scale: 2m]
     #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true,
           conflicts_with_all = ["interval", "timeout", "preset"])]
     pub detect_within: Option<Duration>,
-    /// Intervals of silence that make the verdict [default: 3]
+    /// Intervals of silence that make the verdict [default: 3; scale: 4]
     #[arg(long, value_name = "N", value_parser = parse::misses, allow_hyphen_values = true,
           conflicts_with_all = ["interval", "timeout", "preset"])]
     pub misses: Option<u32>,
@@ -37,7 +37,7 @@ pub struct BudgetFlags {
     #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true,
           requires = "interval", conflicts_with = "preset")]
     pub timeout: Option<Duration>,
-    /// A named budget [default: strict]
+    /// A named budget [default: strict; scale: none of them, unless --quick]
     #[arg(long, value_enum)]
     pub preset: Option<Preset>,
 }
@@ -57,13 +57,22 @@ impl BudgetFlags {
     /// # Errors
     /// [`Failure::Usage`] when no arm, or not the kernel, can keep such a budget.
     pub fn budget(&self) -> Result<Budget, Failure> {
+        self.budget_or(Budget::STRICT)
+    }
+
+    /// As [`budget`](Self::budget), with `(within, misses)` where nothing is said.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn budget_or(&self, (within, misses): (Duration, u32)) -> Result<Budget, Failure> {
         if let (Some(interval), Some(timeout)) = (self.interval, self.timeout) {
             return Budget::from_interval(interval, timeout)
                 .map_err(|error| Failure::Usage(error.to_string()));
         }
         let (within, misses) = match self.preset {
             Some(Preset::Relaxed) => Budget::RELAXED,
-            Some(Preset::Strict) | None => Budget::STRICT,
+            Some(Preset::Strict) => Budget::STRICT,
+            None => (within, misses),
         };
         Budget::derive(
             self.detect_within.unwrap_or(within),

@@ -74,7 +74,11 @@ pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
     let load = Load::start(&config).map_err(|error| Failure::Host(error.to_string()))?;
     announce(args, &budget, &config, &load);
     let mut session = Session::new(&load.crew, &signals, args.half.output.quiet);
-    let mut ramp = WatchedRamp::new(args.bounds.memory_limit, &load.opening)?;
+    let mut ramp = WatchedRamp::new(
+        args.bounds.memory_limit,
+        1 + u64::from(both_ends),
+        &load.opening,
+    )?;
     let (opened, ended) = hold(args, &mut session, &mut ramp)?;
     let (before, last) = session.drain(args.half.engine.tick)?;
     let audit = Audit::of(config.connections, &before.totals);

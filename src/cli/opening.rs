@@ -22,11 +22,16 @@ pub(super) struct WatchedRamp<'a> {
 }
 
 impl<'a> WatchedRamp<'a> {
-    pub(super) fn new(limit: Option<u64>, opening: &'a Opening) -> Result<Self, Failure> {
+    /// `ends` of each connection, 1 or 2, are on this host.
+    pub(super) fn new(
+        limit: Option<u64>,
+        ends: u64,
+        opening: &'a Opening,
+    ) -> Result<Self, Failure> {
         let (usable, total) = usable().map_err(|error| Failure::Host(error.to_string()))?;
         Ok(Self {
             opening,
-            guard: Guard::new(usable, reserve(total), limit),
+            guard: Guard::new(usable, reserve(total), limit, ends),
             established: 0,
             counters_before: TcpCounters::read().ok(),
             pressure: None,

@@ -7,7 +7,7 @@
 //! Pure but for [`HostFacts::read`]. Descriptors are not a bound here: direct descriptors take none, and the ring
 //! plan deals with the size of the tables.
 
-use crate::measure::headroom::reserve;
+use crate::measure::headroom::{LEAST_END_BYTES, reserve};
 use crate::os::OsError;
 use crate::os::limits;
 use crate::os::memory::SystemMemory;
@@ -17,8 +17,6 @@ use crate::units::HumanCount;
 /// of armed requests, the tables of both halves, and a margin of a tenth. Measured on Linux 6.18; a run prints
 /// what it finds.
 pub(super) const BYTES_PER_CONNECTION: u64 = 9_200;
-/// The least that could be true of the line above: sockets and files alone, without requests, tables and margin.
-const LEAST_BYTES_PER_CONNECTION: u64 = 7_200;
 
 /// What a run needs to know about its host before it starts.
 #[derive(Clone, Debug)]
@@ -71,7 +69,7 @@ impl HostFacts {
 
     /// Whether so many might fit, however little each takes; what might is for the ramp to find out.
     pub(super) fn might_fit(&self, connections: u64) -> bool {
-        connections <= self.fitting(LEAST_BYTES_PER_CONNECTION)
+        connections <= self.fitting(2 * LEAST_END_BYTES)
     }
 }
 

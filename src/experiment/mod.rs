@@ -12,6 +12,8 @@
 //! | `ramp` | the first of these, with an eye on memory |
 //! | `sampler` | one row a second |
 //! | `cost` | all trials of a comparison in their order, the record from them |
+//! | `scale` | a ladder of comparisons, the hold at its top, the record from them |
+//! | `floor` | an exchange with nothing but its system calls |
 //! | `summary` | the rounds of an arm become its figures |
 //! | `compare` | the arms become rows with a winner |
 //! | `checks` | what must hold; typed warnings |
@@ -22,16 +24,21 @@ mod capacity;
 mod checks;
 mod compare;
 mod cost;
+mod floor;
 mod plan;
 mod process;
 mod ramp;
 mod sampler;
+mod scale;
 mod summary;
 mod trial;
 
 pub use capacity::{CapacityError, HostFacts};
 pub use cost::run_cost;
+pub use floor::FloorSize;
 pub use plan::{CostOptions, CostPlan, DEFAULT_CONNECTIONS, QUICK_CONNECTIONS, RampRate};
+
+pub use scale::{ScaleError, ScaleOptions, ScalePlan, Want, run_scale};
 
 use crate::measure::MeasureError;
 use crate::measure::headroom::Stop;

@@ -37,7 +37,7 @@ pub(super) fn climb(
 ) -> Result<Ramp, ExperimentError> {
     let (usable_at_start, _) = usable()?;
     let limit = stage.plan.options.memory_limit;
-    let mut guard = Guard::new(usable_at_start, stage.plan.host.reserve_bytes, limit);
+    let mut guard = Guard::new(usable_at_start, stage.plan.host.reserve_bytes, limit, 2);
     let mut last_change = (MonotonicClock.now(), 0);
     let (mut next_row, mut next_watch) = (last_change.0, last_change.0);
     let (mut stopped, mut told) = (None, false);
@@ -46,7 +46,8 @@ pub(super) fn climb(
         let now = MonotonicClock.now();
         if let Some(took) = load.opened_in {
             // The end is known at once, the counts only with the next snapshot.
-            settled(&mut halves.load)?;
+            let all = settled(&mut halves.load)?;
+            let _ = guard.look(all.totals.open, usable()?.0);
             return Ok(Ramp {
                 took,
                 bytes_per_connection: guard.bytes_per_connection(),

@@ -10,8 +10,8 @@ use crate::arm::Arm;
 use crate::bank::Snapshot;
 use crate::measure::statistics::paired_bootstrap;
 use crate::record::{
-    ArmRecord, Burst, CpuNanos, Drops, HistogramRecord, MemoryPerConnection, OpeningRecord,
-    RoundRecord, decode, merge,
+    ArmRecord, Burst, CpuNanos, Drops, Estimate, HistogramRecord, MemoryPerConnection,
+    OpeningRecord, RoundRecord, decode, merge,
 };
 use crate::units::Nanos;
 use std::collections::BTreeMap;
@@ -191,7 +191,12 @@ fn costs(record: &mut ArmRecord, plan: &CostPlan, rounds: &[Round<'_>], controls
         return;
     }
     let control = column(control_busy);
-    let net = |divisor: &[f64]| paired_bootstrap(&spent, &control, divisor, floor, seed).ok();
+    let net = |divisor: &[f64]| {
+        let figure = paired_bootstrap(&spent, &control, divisor, floor, seed).ok()?;
+        // Work that seems to give time back is noise, however loud.
+        let resolved = figure.resolved && figure.median > 0;
+        Some(Estimate { resolved, ..figure })
+    };
     record.cpu_ns_per_connection_hour = net(&hours);
     let Some(events) = rounds
         .iter()

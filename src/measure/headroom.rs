@@ -21,6 +21,11 @@ pub const LEARN_AFTER: u64 = 10_000;
 /// The least that is kept back.
 const LEAST_RESERVE_BYTES: u64 = 256 << 20;
 
+/// The least memory a connection can take, one end of it: `tcp_sock`, socket inode, file and dentry, as slab objects
+/// on 64-bit Linux 6.18 (2368 + 832 + 192 + 192 bytes). Should memory of others come free during a ramp, a connection
+/// still takes no less.
+pub const LEAST_END_BYTES: u64 = 3_584;
+
 /// What is never planned for, of `total` bytes of memory: one hundredth, and 256 MiB at least. That is three looks at
 /// the fastest ramp measured (100 ms each, 100,000 connections a second, 8.6 kB each).
 #[must_use]
@@ -111,6 +116,7 @@ pub struct Guard {
     usable_at_start: u64,
     reserve: u64,
     limit: Option<u64>,
+    least_each: u64,
     last_usable: u64,
     largest_step: u64,
     bytes_per_connection: Option<u64>,
@@ -118,13 +124,14 @@ pub struct Guard {
 
 impl Guard {
     /// A guard for a ramp that begins with `usable` bytes, keeps `reserve` of them back and takes no more than
-    /// `limit`.
+    /// `limit`; `ends` of each connection, 1 or 2, are on this host.
     #[must_use]
-    pub const fn new(usable: u64, reserve: u64, limit: Option<u64>) -> Self {
+    pub const fn new(usable: u64, reserve: u64, limit: Option<u64>, ends: u64) -> Self {
         Self {
             usable_at_start: usable,
             reserve,
             limit,
+            least_each: ends * LEAST_END_BYTES,
             last_usable: usable,
             largest_step: 0,
             bytes_per_connection: None,
@@ -139,7 +146,8 @@ impl Guard {
 
     /// Takes the present: `connections` open, `usable` bytes left.
     pub fn look(&mut self, connections: u64, usable: u64) -> Foresight {
-        let taken = self.usable_at_start.saturating_sub(usable);
+        let shrunk = self.usable_at_start.saturating_sub(usable);
+        let taken = shrunk.max(connections * self.least_each);
         let grown = self.last_usable.saturating_sub(usable);
         self.largest_step = self.largest_step.max(grown);
         self.last_usable = usable;
@@ -153,17 +161,14 @@ impl Guard {
             reserve: self.reserve,
             limit: self.limit,
         });
-        if self.largest_step > 0 && room < self.largest_step {
+        if room < self.largest_step.max(self.least_each) {
             return stop;
         }
         if connections < LEARN_AFTER {
             return Foresight::Learning;
         }
         self.bytes_per_connection = Some(each);
-        if each == 0 {
-            return Foresight::Learning;
-        }
-        match room / each {
+        match room / each.max(1) {
             0 => stop,
             more => Foresight::Fits(connections + more),
         }
@@ -194,7 +199,7 @@ mod tests {
 
     #[test]
     fn ten_thousand_connections_tell_what_fits() {
-        let mut guard = Guard::new(1_000 * MIB, 100 * MIB, None);
+        let mut guard = Guard::new(1_000 * MIB, 100 * MIB, None, 2);
         assert_eq!(guard.look(5_000, 960 * MIB), Foresight::Learning);
         assert_eq!(guard.bytes_per_connection(), None);
         let foresight = guard.look(10_000, 920 * MIB);
@@ -204,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_ramp_that_outruns_the_learning_is_stopped_all_the_same() {
-        let mut guard = Guard::new(200 * MIB, 100 * MIB, None);
+        let mut guard = Guard::new(200 * MIB, 100 * MIB, None, 2);
         assert_eq!(guard.look(2_000, 160 * MIB), Foresight::Learning);
         let Foresight::Stop(stop) = guard.look(4_000, 120 * MIB) else {
             panic!("another step would go below the reserve");
@@ -215,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_limit_of_the_users_own_is_named_as_such() {
-        let mut guard = Guard::new(10_000 * MIB, 256 * MIB, Some(200 * MIB));
+        let mut guard = Guard::new(10_000 * MIB, 256 * MIB, Some(200 * MIB), 2);
         assert_eq!(guard.look(8_000, 9_936 * MIB), Foresight::Learning);
         assert_eq!(
             guard.look(16_000, 9_872 * MIB),
@@ -241,6 +246,20 @@ mod tests {
     }
 
     #[test]
+    fn memory_that_others_free_promises_nothing() {
+        let mut guard = Guard::new(1_000 * MIB, 256 * MIB, Some(200 * MIB), 2);
+        let foresight = guard.look(20_000, 2_000 * MIB);
+        let each = 2 * LEAST_END_BYTES;
+        assert_eq!(guard.bytes_per_connection(), Some(each));
+        assert_eq!(
+            foresight,
+            Foresight::Fits(20_000 + (200 * MIB - 20_000 * each) / each)
+        );
+        let stop = guard.look(30_000, 3_000 * MIB);
+        assert!(matches!(stop, Foresight::Stop(stop) if stop.bound == Bound::Limit));
+    }
+
+    #[test]
     fn the_reserve_is_small_but_real() {
         assert_eq!(reserve(4 << 30), 256 * MIB);
         assert_eq!(reserve(100 << 30), 1 << 30);
@@ -258,7 +277,7 @@ mod tests {
             let start = usable_mib * MIB;
             let reserve = reserve(start);
             let limit = limit_mib.map(|mib| mib * MIB);
-            let mut guard = Guard::new(start, reserve, limit);
+            let mut guard = Guard::new(start, reserve, limit, 1);
             let (mut open, mut looks, mut stopped) = (0_u64, 0, None);
             let first_step = per_look * each;
             while open < wanted {
@@ -295,7 +314,7 @@ mod tests {
             let start = usable_mib * MIB;
             let reserve = reserve(start);
             prop_assume!(open * each < start);
-            let mut guard = Guard::new(start, reserve, None);
+            let mut guard = Guard::new(start, reserve, None, 0);
             if let Foresight::Fits(most) = guard.look(open, start - open * each) {
                 prop_assert!(most > open);
                 prop_assert!(most * each + reserve <= start);

@@ -242,30 +242,16 @@ fn entry_for(operation: &Operation, arena: &mut Arena, options: &[SocketOption])
             slot,
             option,
             token,
-        } => {
-            let option = &options[option as usize];
-            opcode::SetSockOpt::new(
-                Fixed(slot),
-                option.level.cast_unsigned(),
-                option.name.cast_unsigned(),
-                option.value.as_ptr().cast(),
-                option.length,
-            )
-            .build()
+        } => set_option(slot, &options[option as usize])
             .flags(silent)
-            .user_data(token.pack())
-        }
+            .user_data(token.pack()),
         Operation::Bind {
             slot,
             source,
             token,
-        } => {
-            let address = arena.address(Some(SocketAddrV4::new(source, 0)));
-            opcode::Bind::new(Fixed(slot), address, address_length())
-                .build()
-                .flags(silent)
-                .user_data(token.pack())
-        }
+        } => bind(slot, arena.address(Some(SocketAddrV4::new(source, 0))))
+            .flags(silent)
+            .user_data(token.pack()),
         Operation::Connect {
             slot,
             address,
@@ -306,6 +292,21 @@ fn entry_for(operation: &Operation, arena: &mut Arena, options: &[SocketOption])
             .flags(silent)
             .user_data(token.pack()),
     }
+}
+
+fn set_option(slot: u32, option: &SocketOption) -> squeue::Entry {
+    opcode::SetSockOpt::new(
+        Fixed(slot),
+        option.level.cast_unsigned(),
+        option.name.cast_unsigned(),
+        option.value.as_ptr().cast(),
+        option.length,
+    )
+    .build()
+}
+
+fn bind(slot: u32, address: *const libc::sockaddr) -> squeue::Entry {
+    opcode::Bind::new(Fixed(slot), address, address_length()).build()
 }
 
 fn connect(slot: u32, address: *const libc::sockaddr) -> squeue::Entry {

@@ -107,7 +107,7 @@ pub fn self_test_bind(sources: &[Ipv4Addr]) -> Result<(), RingError> {
         let pushed = steps.iter().all(|step| ring.push(step));
         while ring.has_work() {
             ring.enter()?;
-            ring.reap(|completion| failed = failed.or(completion.result.err()))?;
+            ring.reap(|completion| failed = failed.or_else(|| completion.result.err()))?;
         }
         match failed {
             None if pushed => {}
