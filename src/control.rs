@@ -21,6 +21,8 @@ pub enum Order {
     Load(Box<LoadConfig>),
     /// Go to a phase, and answer with [`Word::Snapshot`] when all threads are there.
     Go(Phase),
+    /// The load generator begins no further connect, and answers with [`Word::Snapshot`].
+    StopOpening,
     /// Answer with [`Word::Snapshot`] now.
     Report,
 }

@@ -7,18 +7,25 @@
 
 use crate::bank::{Crew, Phase};
 use crate::control::{Order, Word, receive, send};
-use crate::load::{Load, LoadError};
+use crate::load::{Load, LoadError, Opening};
 use crate::server::{Server, ServerError};
 use std::io::{self, BufRead, Write};
+
+/// What has been started.
+struct Started {
+    crew: Crew,
+    /// Of the load generator alone.
+    opening: Option<Opening>,
+}
 
 /// Takes orders until `orders` ends, answering on `words`.
 ///
 /// # Errors
 /// When the channel breaks. A half that cannot do what it is told says so with [`Word::Failed`] instead.
 pub fn run(orders: &mut impl BufRead, words: &mut impl Write) -> io::Result<()> {
-    let mut crew = None;
+    let mut started = None;
     while let Some(order) = receive(orders)? {
-        let word = obey(order, &mut crew);
+        let word = obey(order, &mut started);
         send(words, &word)?;
         if matches!(word, Word::Failed { .. }) {
             break;
@@ -27,11 +34,14 @@ pub fn run(orders: &mut impl BufRead, words: &mut impl Write) -> io::Result<()> 
     Ok(())
 }
 
-fn obey(order: Order, crew: &mut Option<Crew>) -> Word {
+fn obey(order: Order, started: &mut Option<Started>) -> Word {
     match order {
         Order::Serve(config) => match Server::start(&config) {
             Ok(server) => {
-                *crew = Some(server.crew);
+                *started = Some(Started {
+                    crew: server.crew,
+                    opening: None,
+                });
                 Word::Ready {
                     address: Some(server.address),
                     plan: server.plan.to_string(),
@@ -41,7 +51,10 @@ fn obey(order: Order, crew: &mut Option<Crew>) -> Word {
         },
         Order::Load(config) => match Load::start(&config) {
             Ok(load) => {
-                *crew = Some(load.crew);
+                *started = Some(Started {
+                    crew: load.crew,
+                    opening: Some(load.opening),
+                });
                 Word::Ready {
                     address: None,
                     plan: load.plan.to_string(),
@@ -49,21 +62,30 @@ fn obey(order: Order, crew: &mut Option<Crew>) -> Word {
             }
             Err(error) => failed(&error, !matches!(error, LoadError::Core(_))),
         },
-        Order::Go(phase) => report(crew.as_ref(), Some(phase)),
-        Order::Report => report(crew.as_ref(), None),
+        Order::Go(phase) => report(started.as_ref(), Some(phase)),
+        Order::StopOpening => {
+            if let Some(opening) = started.as_ref().and_then(|half| half.opening.as_ref()) {
+                opening.stop();
+            }
+            report(started.as_ref(), None)
+        }
+        Order::Report => report(started.as_ref(), None),
     }
 }
 
-fn report(crew: Option<&Crew>, phase: Option<Phase>) -> Word {
-    let Some(crew) = crew else {
+fn report(started: Option<&Started>, phase: Option<Phase>) -> Word {
+    let Some(half) = started else {
         return Word::Failed {
             message: "a phase before the start".to_owned(),
             host: false,
         };
     };
-    let moved = phase.map_or(Ok(()), |phase| crew.go(phase));
-    match moved.and_then(|()| crew.snapshot()) {
-        Ok(snapshot) => Word::Snapshot(Box::new(snapshot)),
+    let moved = phase.map_or(Ok(()), |phase| half.crew.go(phase));
+    match moved.and_then(|()| half.crew.snapshot()) {
+        Ok(mut snapshot) => {
+            snapshot.opened_in = half.opening.as_ref().and_then(Opening::took);
+            Word::Snapshot(Box::new(snapshot))
+        }
         Err(message) => Word::Failed {
             message,
             host: false,

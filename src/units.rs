@@ -242,6 +242,58 @@ impl fmt::Display for HumanCount {
     }
 }
 
+/// A size as people write it: `200MiB`, `24GiB`, `1.5G`, `65536`; `k`, `M` and `G` are powers of 1000, with `i` of
+/// 1024.
+///
+/// # Errors
+/// A sentence that says what was wrong with the text.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is not a size: write 200MiB, 24GiB or 500MB");
+    let trimmed = text.trim();
+    let split = trimmed
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(trimmed.len());
+    let (digits, unit) = trimmed.split_at(split);
+    let value: f64 = digits.parse().map_err(|_| wrong())?;
+    let factor = match unit.trim_start().trim_end_matches(['B', 'b']) {
+        "" => 1.0,
+        "k" | "K" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "Ki" | "ki" => 1024.0,
+        "Mi" => f64::from(1_u32 << 20),
+        "Gi" => f64::from(1_u32 << 30),
+        _ => return Err(wrong()),
+    };
+    let bytes = value * factor;
+    if !(0.0..=1e15).contains(&bytes) {
+        return Err(wrong());
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "range checked above"
+    )]
+    Ok(bytes as u64)
+}
+
+/// Shows a size in powers of 1024, as limits are given: `200 MiB`, `23.5 GiB`.
+#[derive(Clone, Copy, Debug)]
+pub struct HumanBytes(pub u64);
+
+impl fmt::Display for HumanBytes {
+    #[expect(clippy::cast_precision_loss, reason = "for display")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.0 as f64;
+        match self.0 {
+            0..0x400 => write!(f, "{} B", self.0),
+            0x400..0x10_0000 => write!(f, "{:.0} KiB", value / 1024.0),
+            0x10_0000..0x4000_0000 => write!(f, "{:.0} MiB", value / 1_048_576.0),
+            _ => write!(f, "{:.1} GiB", value / 1_073_741_824.0),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,6 +306,22 @@ mod tests {
         for bad in ["", "k", "-5", "1.0001k", "ten", "1e9", "99999999M"] {
             assert!(parse_count(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn sizes_read_and_show_as_people_write_them() {
+        assert_eq!(parse_bytes("200MiB"), Ok(200 << 20));
+        assert_eq!(parse_bytes("1.5 GiB"), Ok(3 << 29));
+        assert_eq!(parse_bytes("500MB"), Ok(500_000_000));
+        assert_eq!(parse_bytes("64k"), Ok(64_000));
+        assert_eq!(parse_bytes("65536"), Ok(65_536));
+        for bad in ["", "MiB", "-1M", "ten", "5 apples", "1e9", "9999999G"] {
+            assert!(parse_bytes(bad).is_err(), "{bad}");
+        }
+        let shown: Vec<String> = [512, 64 << 10, 200 << 20, 3 << 29]
+            .map(|bytes| HumanBytes(bytes).to_string())
+            .into();
+        assert_eq!(shown, ["512 B", "64 KiB", "200 MiB", "1.5 GiB"]);
     }
 
     #[test]

@@ -63,6 +63,9 @@ pub struct Snapshot {
     pub window_ns: Nanos,
     /// Histograms of the window by name, stored form; set when the window closes.
     pub histograms: BTreeMap<String, String>,
+    /// From the first connect to the answer to the last; set by the load generator when its ramp is over.
+    #[serde(default)]
+    pub opened_in: Option<Nanos>,
     /// Bytes of the user-space tables, as the parts themselves count them.
     pub table_bytes: u64,
 }
@@ -76,6 +79,7 @@ impl Snapshot {
         self.at = self.at.max(other.at);
         self.window_ns = self.window_ns.max(other.window_ns);
         self.totals.add(&other.totals);
+        self.opened_in = self.opened_in.max(other.opened_in);
         self.table_bytes += other.table_bytes;
         if let Some(window) = &other.window {
             self.window.get_or_insert_default().add(window);

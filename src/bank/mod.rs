@@ -19,7 +19,7 @@ pub use board::{Board, Phase, Snapshot};
 pub use driver::Driver;
 pub use engine::{EngineConfig, EngineKind};
 pub use lane::{Drive, Lane};
-pub use plan::{PlanError, RingPlan};
+pub use plan::{CLOSES_PER_TURN, PlanError, RingPlan};
 
 use crate::clock::{Clock, MonotonicClock};
 use crate::record::HistogramError;
@@ -385,6 +385,7 @@ impl Bank {
             window,
             window_ns,
             histograms,
+            opened_in: None,
             table_bytes,
         }
     }

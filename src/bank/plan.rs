@@ -14,6 +14,10 @@ const LARGEST_TABLE: u64 = 1 << 20;
 /// The longest queue of connections a listener keeps for us.
 const LARGEST_BACKLOG: u64 = 1024;
 
+/// Connections a core thread begins to end per turn. Their operations lie in user space until the kernel has taken
+/// them; two thousand keep it busy for several milliseconds.
+pub const CLOSES_PER_TURN: usize = 2_048;
+
 /// The rings of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingPlan {

@@ -110,9 +110,9 @@ fn connect_failure(errno: i32, targets: &[SocketAddrV4]) -> String {
     match errno {
         libc::EADDRNOTAVAIL => format!(
             "no local port was left (EADDRNOTAVAIL): net.ipv4.ip_local_port_range bounds the \
-             connections to one address and port, here {target}; give more --target addresses \
-             (loopback:PORT does so by itself), or widen the range with `sudo sysctl -w \
-             net.ipv4.ip_local_port_range=\"1024 65535\"`"
+             connections from one address to one address and port, here {target}; give more --target \
+             addresses (loopback:PORT does so by itself) or more --source-addresses, or widen the range with \
+             `sudo sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"`"
         ),
         libc::ECONNREFUSED => format!(
             "nobody listens at {target} (ECONNREFUSED): start `ringbeat serve` there, or check \

@@ -22,11 +22,11 @@ const SWEEP_PERIOD: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Detection")]
 pub struct BudgetFlags {
-    /// Find a dead peer within this after its last sign of life [default: 9s]
+    /// Find a dead peer within this after its last sign of life [default: 9s; scale: 2m]
     #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true,
           conflicts_with_all = ["interval", "timeout", "preset"])]
     pub detect_within: Option<Duration>,
-    /// Intervals of silence that make the verdict [default: 3]
+    /// Intervals of silence that make the verdict [default: 3; scale: 4]
     #[arg(long, value_name = "N", value_parser = parse::misses, allow_hyphen_values = true,
           conflicts_with_all = ["interval", "timeout", "preset"])]
     pub misses: Option<u32>,
@@ -38,7 +38,7 @@ pub struct BudgetFlags {
     #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true,
           requires = "interval", conflicts_with = "preset")]
     pub timeout: Option<Duration>,
-    /// A named budget [default: strict]
+    /// A named budget [default: strict; scale: none of them, unless --quick]
     #[arg(long, value_enum)]
     pub preset: Option<Preset>,
 }
@@ -58,19 +58,28 @@ impl BudgetFlags {
     /// # Errors
     /// [`Failure::Usage`] when one of them, or the kernel, cannot keep such a budget.
     pub fn budget(&self, arms: &[Arm]) -> Result<Budget, Failure> {
+        self.budget_or(arms, Budget::STRICT)
+    }
+
+    /// As [`budget`](Self::budget), with `(within, misses)` where nothing is said.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn budget_or(&self, arms: &[Arm], usual: (Duration, u32)) -> Result<Budget, Failure> {
         let usage = |error: BudgetError| Failure::Usage(error.to_string());
-        let budget = self.timing().map_err(usage)?;
+        let budget = self.timing(usual).map_err(usage)?;
         budget.suits(arms).map_err(usage)?;
         Ok(budget)
     }
 
-    fn timing(&self) -> Result<Budget, BudgetError> {
+    fn timing(&self, (within, misses): (Duration, u32)) -> Result<Budget, BudgetError> {
         if let (Some(interval), Some(timeout)) = (self.interval, self.timeout) {
             return Budget::from_interval(interval, timeout);
         }
         let (within, misses) = match self.preset {
             Some(Preset::Relaxed) => Budget::RELAXED,
-            Some(Preset::Strict) | None => Budget::STRICT,
+            Some(Preset::Strict) => Budget::STRICT,
+            None => (within, misses),
         };
         Budget::derive(
             self.detect_within.unwrap_or(within),
@@ -235,6 +244,18 @@ pub struct RampFlag {
     /// Connections opened per second (5k, 5k/s) [default: as fast as they are accepted]
     #[arg(long, value_name = "N/s", value_parser = parse::rate, allow_hyphen_values = true)]
     pub ramp_rate: Option<u64>,
+}
+
+/// What a ramp may not exceed.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct RampBounds {
+    /// Connects unanswered at once, per core thread [default: 256, or the accept queue if that is shorter]
+    #[arg(long, value_name = "N", value_parser = parse::connections, allow_hyphen_values = true)]
+    pub in_flight: Option<u64>,
+    /// Take at most this much memory for connections (200MiB, 20GiB), kernel included, and open no more then
+    /// [default: what the host has, less a reserve]
+    #[arg(long, value_name = "SIZE", value_parser = parse::size, allow_hyphen_values = true)]
+    pub memory_limit: Option<u64>,
 }
 
 /// What makes two runs alike.

@@ -8,6 +8,7 @@ use super::{Failure, output, parse, signals};
 use crate::arm::{Arm, Budget};
 use crate::bank::{RingPlan, Snapshot};
 use crate::os::limits::{raise_nofile, sysctl};
+use crate::os::memory::volunteer_for_oom_killer;
 use crate::shard::{Counters, Role, Settings};
 use crate::socket::keepalive::Keepalive;
 use crate::units::{HumanCount, Nanos};
@@ -60,6 +61,8 @@ impl HalfFlags {
 pub(super) fn controlled() -> Result<(), Failure> {
     signals::ignore_interrupt()?;
     raise_nofile().map_err(|error| Failure::Host(error.to_string()))?;
+    // Should memory run out after all, it shall cost the experiment and nobody else's work.
+    let _ = volunteer_for_oom_killer();
     crate::half::run(&mut io::stdin().lock(), &mut io::stdout().lock())
         .map_err(|error| Failure::Run(format!("the experiment went away ({error})")))
 }

@@ -6,6 +6,7 @@
 
 use super::Failure;
 use crate::bank::EngineKind;
+use crate::measure::headroom::reserve;
 use crate::os::limits::{ephemeral_ports, raise_nofile, somaxconn, sysctl};
 use crate::os::memory::SystemMemory;
 use crate::ring::self_test;
@@ -59,24 +60,26 @@ pub fn prove(engines: &[EngineKind]) -> Result<BTreeMap<String, String>, Failure
 /// [`Failure::Host`] with the number that would fit.
 pub fn memory_for(connections: u64, both_ends: bool) -> Result<(), Failure> {
     match SystemMemory::read() {
-        Ok(memory) => memory_within(connections, both_ends, memory.available),
+        Ok(memory) => {
+            let usable = memory.usable().saturating_sub(reserve(memory.total));
+            memory_within(connections, both_ends, usable)
+        }
         // A host that does not say cannot be judged.
         Err(_) => Ok(()),
     }
 }
 
-fn memory_within(connections: u64, both_ends: bool, available: u64) -> Result<(), Failure> {
+fn memory_within(connections: u64, both_ends: bool, usable: u64) -> Result<(), Failure> {
     let each = if both_ends { 2 * END_BYTES } else { END_BYTES };
-    let usable = available / 10 * 9;
     if connections.saturating_mul(each) <= usable {
         return Ok(());
     }
     Err(Failure::Host(format!(
-        "{} connections need about {} MiB of kernel memory and {} MiB are available: ask for at \
+        "{} connections need about {} MiB of kernel memory and {} MiB are usable: ask for at \
          most {}{}",
         HumanCount(connections),
         HumanCount(connections.saturating_mul(each) >> 20),
-        HumanCount(available >> 20),
+        HumanCount(usable >> 20),
         HumanCount(usable / each),
         if both_ends {
             ", or put the server on another host"
@@ -185,7 +188,7 @@ mod tests {
         let Err(Failure::Host(message)) = memory_within(200_000, true, gib) else {
             panic!("1.6 GB of sockets were let into 1 GiB");
         };
-        assert!(message.contains("at most 119,"), "{message}");
+        assert!(message.contains("at most 132,"), "{message}");
         assert!(message.contains("another host"), "{message}");
     }
 

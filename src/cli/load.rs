@@ -4,20 +4,22 @@
 //! every connection asked for was there until the end.
 
 use super::audit::Audit;
-use super::flags::{LoadCoresFlag, RampFlag, cores_or_all};
+use super::flags::{LoadCoresFlag, RampBounds, RampFlag, cores_or_all};
 use super::half::{Effective, HalfFlags, conclude, controlled, counted};
+use super::opening::{Pressure, WatchedRamp};
+use super::route::{Targets, shortage, source, targets};
 use super::session::{Session, Wait};
 use super::signals::Signals;
 use super::{Failure, host, output, parse};
 use crate::arm::{Arm, Budget};
 use crate::bank::{Phase, Snapshot};
-use crate::load::{IN_FLIGHT, Load, LoadConfig, loopback_targets};
+use crate::load::{IN_FLIGHT, Load, LoadConfig};
 use crate::record::decode;
-use crate::units::{HumanCount, HumanNanos};
+use crate::units::{HumanBytes, HumanCount, HumanNanos};
 use crate::wheel::TimersKind;
 use clap::Args;
 use hdrhistogram::Histogram;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 /// Open connections to a server and hold them: the load generator's half, by hand
@@ -27,11 +29,17 @@ pub(super) struct LoadArgs {
     ///
     /// loopback:PORT stands for as many of 127.0.0.0/8 as the connections need ports; the server
     /// must listen on all of them, as `ringbeat serve` does without --listen.
-    #[arg(long, value_name = "ADDR:PORT,...", value_parser = targets,
+    #[arg(long, visible_alias = "targets", value_name = "ADDR:PORT,...", value_parser = targets,
           required_unless_present = "controlled")]
     target: Option<Targets>,
+    /// Addresses of this host that connections come from, each with a range of ports of its own
+    /// [default: the kernel chooses one]
+    #[arg(long, value_name = "ADDR,...", value_parser = source, value_delimiter = ',')]
+    source_addresses: Vec<Ipv4Addr>,
     #[command(flatten)]
     ramp: RampFlag,
+    #[command(flatten)]
+    bounds: RampBounds,
     /// Pause between the last connect and the first recorded heartbeat
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse::pause,
           allow_hyphen_values = true)]
@@ -43,39 +51,6 @@ pub(super) struct LoadArgs {
     cores: LoadCoresFlag,
     #[command(flatten)]
     half: HalfFlags,
-}
-
-/// Where to connect to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Targets {
-    /// These, in turn.
-    Listed(Vec<SocketAddrV4>),
-    /// As many loopback addresses as are needed, at this port.
-    Loopback(u16),
-}
-
-fn targets(text: &str) -> Result<Targets, String> {
-    if let Some(port) = text.strip_prefix("loopback:") {
-        return match port.parse() {
-            Ok(0) | Err(_) => Err(format!("`{port}` is not a port: 1 to 65535")),
-            Ok(port) => Ok(Targets::Loopback(port)),
-        };
-    }
-    let listed: Result<Vec<_>, _> = text.split(',').map(target).collect();
-    listed.map(Targets::Listed)
-}
-
-fn target(text: &str) -> Result<SocketAddrV4, String> {
-    let address: SocketAddrV4 = text.trim().parse().map_err(|_| {
-        format!(
-            "`{text}` is not an IPv4 address with a port, such as 10.0.0.1:7000 (loopback:PORT \
-             stands alone)"
-        )
-    })?;
-    if address.port() == 0 {
-        return Err(format!("`{text}` needs a port from 1 to 65535"));
-    }
-    Ok(address)
 }
 
 pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
@@ -92,17 +67,29 @@ pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
         .iter()
         .all(|target| target.ip().is_loopback());
     host::memory_for(config.connections, both_ends)?;
+    let (targets, sources) = (config.targets.len(), config.sources.len());
+    if let Some(said) = shortage(config.connections, targets, sources, host::ephemeral()) {
+        output::warn(&said);
+    }
     let load = Load::start(&config).map_err(|error| Failure::Host(error.to_string()))?;
     announce(args, &budget, &config, &load);
     let mut session = Session::new(&load.crew, &signals, args.half.output.quiet);
-    let (opened, ended) = hold(args, &mut session)?;
+    let mut ramp = WatchedRamp::new(
+        args.bounds.memory_limit,
+        1 + u64::from(both_ends),
+        &load.opening,
+    )?;
+    let (opened, ended) = hold(args, &mut session, &mut ramp)?;
     let (before, last) = session.drain(args.half.engine.tick)?;
     let audit = Audit::of(config.connections, &before.totals);
-    conclude(
-        args.half.output,
-        &report(args.half.arm, &audit, &last),
-        &last,
-    )?;
+    let text = report(args.half.arm, &audit, &ramp, &last);
+    conclude(args.half.output, &text, &last)?;
+    if let Some(stop) = ramp.stopped {
+        let asked = HumanCount(config.connections);
+        return Err(Failure::Host(format!(
+            "stopped at memory: of {asked} connections {stop}"
+        )));
+    }
     let complaint = audit.complaint(&config.targets);
     match (ended, complaint) {
         // Whoever interrupts the opening knows that not all are open.
@@ -123,16 +110,16 @@ fn configure(
     let half = &args.half;
     let connections = half.connections.connections;
     let keepalive = half.engine.load_keepalive(half.arm, budget);
-    let targets = match &args.target {
-        Some(Targets::Listed(listed)) => listed.clone(),
-        Some(Targets::Loopback(port)) => loopback_targets(connections, *port, host::ephemeral()),
-        None => return Err(Failure::Usage("--target is needed".to_owned())),
+    let Some(target) = &args.target else {
+        return Err(Failure::Usage("--target is needed".to_owned()));
     };
+    let in_flight = args.bounds.in_flight;
     Ok(LoadConfig {
-        targets,
+        targets: target.addresses(connections, host::ephemeral()),
+        sources: args.source_addresses.clone(),
         connections,
         ramp_rate: args.ramp.ramp_rate,
-        in_flight: IN_FLIGHT.min(host::accept_queue()),
+        in_flight: in_flight.unwrap_or_else(|| IN_FLIGHT.min(host::accept_queue())),
         cores: cores_or_all(args.cores.load_cores.as_ref()),
         engine: half.engine.config(),
         driver: half.engine.driver,
@@ -171,24 +158,41 @@ fn announce(args: &LoadArgs, budget: &Budget, config: &LoadConfig, load: &Load) 
             _ => last,
         },
     ));
+    if !config.sources.is_empty() {
+        let listed: Vec<_> = config.sources.iter().map(ToString::to_string).collect();
+        rows.push(("sources", listed.join(", ")));
+    }
     let rate = config.ramp_rate.map_or_else(
         || "as fast as connections are accepted".to_owned(),
         |rate| format!("{}/s", HumanCount(rate)),
     );
-    rows.push(("ramp", rate));
+    let in_flight = HumanCount(config.in_flight);
+    rows.push((
+        "ramp",
+        format!("{rate}, {in_flight} connects in flight per core"),
+    ));
+    if let Some(limit) = args.bounds.memory_limit {
+        rows.push(("memory limit", HumanBytes(limit).to_string()));
+    }
     rows.push(("close", if config.abort { "RST" } else { "FIN" }.to_owned()));
     output::note(&output::aligned(&rows));
 }
 
 /// Opens all, settles, and holds until the time is over, a signal comes or nothing is left to hold.
 /// Also says whether every connect had its answer.
-fn hold(args: &LoadArgs, session: &mut Session<'_>) -> Result<(bool, Wait), Failure> {
+fn hold(
+    args: &LoadArgs,
+    session: &mut Session<'_>,
+    ramp: &mut WatchedRamp<'_>,
+) -> Result<(bool, Wait), Failure> {
     let asked = args.half.connections.connections;
     session.go(Phase::Open)?;
-    let opened = session.wait("opening", None, |totals| {
-        totals.connects == asked && totals.connecting == 0
-    })?;
-    if opened != Wait::Reached {
+    let opened = session.wait("opening", None, |totals| ramp.is_over(asked, totals))?;
+    ramp.pressure = Pressure::since(ramp.counters_before);
+    if let Some(met) = &ramp.pressure {
+        session.say(&format!("warning: while opening, {met}"));
+    }
+    if opened != Wait::Reached || ramp.stopped.is_some() {
         return Ok((false, opened));
     }
     let audit = Audit::of(asked, &session.snapshot()?.totals);
@@ -208,8 +212,11 @@ fn hold(args: &LoadArgs, session: &mut Session<'_>) -> Result<(bool, Wait), Fail
     Ok((true, held))
 }
 
-fn report(arm: Arm, audit: &Audit, last: &Snapshot) -> String {
+fn report(arm: Arm, audit: &Audit, ramp: &WatchedRamp<'_>, last: &Snapshot) -> String {
     let mut rows = vec![("connections", audit.line())];
+    rows.extend(ramp.took().map(|took| ("opened in", took)));
+    let met = ramp.pressure.as_ref();
+    rows.extend(met.map(|met| ("while opening", met.to_string())));
     rows.extend(audit.failures().map(|failure| ("connects failed", failure)));
     rows.extend(counted(&last.totals));
     rows.extend(latencies(arm, last));
@@ -264,27 +271,6 @@ fn quantiles(histogram: &Histogram<u64>, which: &[f64]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn targets_are_listed_or_multiplied() {
-        assert_eq!(targets("loopback:7000"), Ok(Targets::Loopback(7000)));
-        let Ok(Targets::Listed(two)) = targets("10.0.0.1:7000, 10.0.0.2:7001") else {
-            panic!("two targets were refused");
-        };
-        assert_eq!(two.len(), 2);
-        for (bad, why) in [
-            ("loopback:0", "not a port"),
-            ("loopback:70000", "not a port"),
-            ("10.0.0.1", "with a port"),
-            ("10.0.0.1:0", "needs a port"),
-            ("[::1]:7000", "IPv4"),
-            ("10.0.0.1:7000,", "IPv4"),
-            ("10.0.0.1:7000,loopback:7000", "stands alone"),
-        ] {
-            let error = targets(bad).unwrap_err();
-            assert!(error.contains(why), "{bad}: {error}");
-        }
-    }
 
     #[test]
     fn quantiles_are_named_as_people_name_them() {

@@ -13,10 +13,14 @@ pub mod flags;
 mod half;
 pub mod host;
 mod load;
+mod opening;
 pub mod output;
 pub mod parse;
+mod place;
 mod progress;
 mod report;
+mod route;
+mod scale;
 mod serve;
 mod session;
 pub mod signals;
@@ -39,6 +43,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Compare(Box<compare::CompareArgs>),
+    Scale(Box<scale::ScaleArgs>),
     Serve(Box<serve::ServeArgs>),
     Load(Box<load::LoadArgs>),
     Report(report::ReportArgs),
@@ -47,6 +52,7 @@ enum Command {
 fn dispatch(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Compare(args) => compare::run(args),
+        Command::Scale(args) => scale::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Load(args) => load::run(args),
         Command::Report(args) => report::run(args),

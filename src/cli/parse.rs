@@ -4,9 +4,10 @@
 
 use crate::arm::{Arm, KeepaliveSide};
 use crate::bank::{Driver, EngineKind};
+use crate::experiment::{FloorSize, Want};
 use crate::os::cores::usable_cores;
 use crate::shard::Phases;
-use crate::units::{HumanCount, Nanos, parse_count, parse_duration};
+use crate::units::{HumanCount, Nanos, parse_bytes, parse_count, parse_duration};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -41,6 +42,44 @@ pub fn rate(text: &str) -> Result<u64, String> {
         0 => Err("at least 1 a second is needed; leave the flag out for no bound".to_owned()),
         rate => Ok(rate),
     }
+}
+
+/// A size of memory, 1 MiB at least.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn size(text: &str) -> Result<u64, String> {
+    match parse_bytes(text)? {
+        bytes if bytes < 1 << 20 => Err("at least 1MiB is needed".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
+/// A rung: a count of connections, or `max`.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn rung(text: &str) -> Result<Want, String> {
+    if text.trim() == "max" {
+        return Ok(Want::Max);
+    }
+    connections(text).map(Want::Count)
+}
+
+/// Numbers of pairs at which the floor is measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FloorSizes(pub Vec<FloorSize>);
+
+/// `10,1k,max`, or `none`.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn floor(text: &str) -> Result<FloorSizes, String> {
+    if text.trim() == "none" {
+        return Ok(FloorSizes(Vec::new()));
+    }
+    let sizes: Result<_, String> = text.split(',').map(str::parse).collect();
+    sizes.map(FloorSizes)
 }
 
 /// A duration of more than zero and at most a year.
@@ -210,6 +249,12 @@ mod tests {
     fn good_values_are_taken() {
         assert_eq!(connections("1M"), Ok(1_000_000));
         assert_eq!((rate("5k"), rate("5k/s")), (Ok(5_000), Ok(5_000)));
+        assert_eq!(rung("max"), Ok(Want::Max));
+        assert_eq!(rung("2.5M"), Ok(Want::Count(2_500_000)));
+        let sizes = vec![FloorSize::Pairs(1_000), FloorSize::Max];
+        assert_eq!(floor("1k,max"), Ok(FloorSizes(sizes)));
+        assert_eq!(floor("none"), Ok(FloorSizes(Vec::new())));
+        assert_eq!(size("200MiB"), Ok(200 << 20));
         assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
         assert_eq!(pause("0s"), Ok(Duration::ZERO));
         assert_eq!(tick("8ms"), Ok(Nanos::from_millis(8)));
@@ -221,6 +266,9 @@ mod tests {
         assert!(connections("0").is_err() && connections("10M").is_ok());
         assert!(connections("10000001").is_err());
         assert!(rate("0/s").is_err() && rate("/s").is_err() && rate("-1").is_err());
+        assert!(rung("0").is_err() && rung("11M").is_err() && rung("top").is_err());
+        assert!(floor("0").is_err() && floor("").is_err() && floor("1k,none").is_err());
+        assert!(size("1MiB").is_ok() && size("1023KiB").is_err() && size("0").is_err());
         assert!(duration("0s").is_err() && duration("2years").is_err());
         assert!(duration("30").unwrap_err().contains("30s"));
         assert!(pause("2years").is_err());

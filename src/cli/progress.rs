@@ -48,9 +48,9 @@ impl<'a> Watcher<'a> {
 /// One line about where the run stands.
 fn line(progress: &Progress) -> String {
     format!(
-        "{}, round {}, {}: {} of {} connections, {} events/s, about {} s left",
+        "{}, {}, {}: {} of {} connections, {} events/s, about {} s left",
         progress.arm,
-        progress.round,
+        progress.part,
         progress.phase,
         HumanCount(progress.connections),
         HumanCount(progress.connections_requested),

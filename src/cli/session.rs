@@ -61,7 +61,7 @@ impl<'a> Session<'a> {
         &mut self,
         doing: &str,
         limit: Option<Duration>,
-        reached: impl Fn(&Counters) -> bool,
+        mut reached: impl FnMut(&Counters) -> bool,
     ) -> Result<Wait, Failure> {
         let clock = MonotonicClock;
         let end = limit.map(|limit| clock.now() + Nanos::from(limit));

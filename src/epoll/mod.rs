@@ -291,6 +291,14 @@ impl Epoll {
                 .socket(slot)
                 .and_then(|socket| self.options[option as usize].set_on(socket))
                 .map_err(|error| (token, error)),
+            Operation::Bind {
+                slot,
+                source,
+                token,
+            } => self
+                .socket(slot)
+                .and_then(|socket| socket.bind(&SocketAddrV4::new(source, 0).into()))
+                .map_err(|error| (token, error)),
             Operation::Watch { slot, token } => {
                 let events = EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP;
                 self.interest(slot, Interest::Watch(token), events)

@@ -1,9 +1,13 @@
 //! How many connections this host holds, foreseen from its memory, so that the kernel's OOM killer never has
 //! to say it.
 //!
+//! Before the first connection only an estimate of their bytes is known; a ramp measures its own and is watched by
+//! [`Guard`](crate::measure::headroom::Guard), whose word counts.
+//!
 //! Pure but for [`HostFacts::read`]. Descriptors are not a bound here: direct descriptors take none, and the ring
 //! plan deals with the size of the tables.
 
+use crate::measure::headroom::{LEAST_END_BYTES, reserve};
 use crate::os::OsError;
 use crate::os::limits;
 use crate::os::memory::SystemMemory;
@@ -13,15 +17,14 @@ use crate::units::HumanCount;
 /// of armed requests, the tables of both halves, and a margin of a tenth. Measured on Linux 6.18; a run prints
 /// what it finds.
 pub(super) const BYTES_PER_CONNECTION: u64 = 9_200;
-/// Memory that is never planned for: the system's own, and room for bursts of buffers.
-const RESERVE_BYTES: u64 = 384 << 20;
 
 /// What a run needs to know about its host before it starts.
 #[derive(Clone, Debug)]
 pub struct HostFacts {
-    /// Memory that is free or holds only cached files. Reclaimable slab is not counted: socket inodes and
-    /// dentries look reclaimable and are not.
+    /// Memory that sockets may take, see [`SystemMemory::usable`].
     pub usable_bytes: u64,
+    /// The part of it that is never planned for.
+    pub reserve_bytes: u64,
     /// Soft limit on open files.
     pub nofile: u64,
     /// `net.core.somaxconn`.
@@ -43,9 +46,8 @@ impl HostFacts {
         let memory = SystemMemory::read()?;
         let (nofile, _) = limits::raise_nofile()?;
         Ok(Self {
-            usable_bytes: memory
-                .free
-                .max(memory.available.saturating_sub(memory.slab)),
+            usable_bytes: memory.usable(),
+            reserve_bytes: reserve(memory.total),
             nofile,
             somaxconn: limits::somaxconn().map_or(4096, u64::from),
             ephemeral: limits::ephemeral_ports().unwrap_or((32_768, 60_999)),
@@ -54,10 +56,20 @@ impl HostFacts {
         })
     }
 
-    /// The most connections that fit the memory.
+    /// The most connections that fit the memory, as estimated.
     #[must_use]
     pub fn most_connections(&self) -> u64 {
-        self.usable_bytes.saturating_sub(RESERVE_BYTES) / BYTES_PER_CONNECTION
+        self.fitting(BYTES_PER_CONNECTION)
+    }
+
+    /// The connections of `bytes_each` that fit beside the reserve.
+    pub(super) fn fitting(&self, bytes_each: u64) -> u64 {
+        self.usable_bytes.saturating_sub(self.reserve_bytes) / bytes_each.max(1)
+    }
+
+    /// Whether so many might fit, however little each takes; what might is for the ramp to find out.
+    pub(super) fn might_fit(&self, connections: u64) -> bool {
+        connections <= self.fitting(2 * LEAST_END_BYTES)
     }
 }
 
@@ -95,7 +107,7 @@ pub(super) fn fit(
     }
     let error = CapacityError::Memory {
         asked: wanted,
-        needed_mib: (wanted * BYTES_PER_CONNECTION + RESERVE_BYTES) >> 20,
+        needed_mib: (wanted * BYTES_PER_CONNECTION + host.reserve_bytes) >> 20,
         usable_mib: host.usable_bytes >> 20,
         most,
     };
@@ -111,9 +123,12 @@ pub(super) fn fit(
 mod tests {
     use super::*;
 
+    const RESERVE: u64 = 256 << 20;
+
     fn host(usable_bytes: u64) -> HostFacts {
         HostFacts {
             usable_bytes,
+            reserve_bytes: RESERVE,
             nofile: 20_000,
             somaxconn: 4096,
             ephemeral: (32_768, 60_999),
@@ -124,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_default_bends_to_the_memory_and_a_typed_number_does_not() {
-        let small = host(RESERVE_BYTES + 5_000 * BYTES_PER_CONNECTION);
+        let small = host(RESERVE + 5_000 * BYTES_PER_CONNECTION);
         let (connections, why) = fit(None, 100_000, &small).unwrap();
         assert_eq!(connections, 5_000);
         assert!(why.unwrap().contains("at most 5,000 fit"));
@@ -132,5 +147,6 @@ mod tests {
         assert!(error.contains("--connections 5000"), "{error}");
         assert_eq!(fit(Some(5_000), 100_000, &small), Ok((5_000, None)));
         assert!(fit(None, 100_000, &host(0)).is_err(), "nothing fits");
+        assert!(small.might_fit(6_000) && !small.might_fit(7_000));
     }
 }

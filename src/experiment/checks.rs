@@ -87,8 +87,8 @@ pub(super) fn connect_failures(totals: &Counters) -> String {
 fn remedy(errno: i32) -> &'static str {
     match errno {
         libc::EADDRNOTAVAIL => {
-            " (local ports are used up: widen net.ipv4.ip_local_port_range, e.g. `sudo sysctl -w \
-             net.ipv4.ip_local_port_range='1024 65535'`)"
+            " (local ports are used up: more destination or source addresses have more, or widen \
+             net.ipv4.ip_local_port_range, e.g. `sudo sysctl -w net.ipv4.ip_local_port_range='1024 65535'`)"
         }
         libc::ECONNREFUSED => " (nobody listens there)",
         libc::ENFILE | libc::EMFILE => {
@@ -113,17 +113,7 @@ pub(super) fn of_trial(plan: &CostPlan, trial: &Trial) -> Vec<Warning> {
     };
     population(trial, &mut warn);
     honesty(plan, trial, &mut warn);
-    if trial.listen_drops > 0 {
-        warn(
-            "listen-drops",
-            false,
-            format!(
-                "the listener dropped {} connection attempts",
-                trial.listen_drops
-            ),
-            "raise net.core.somaxconn, or ramp more slowly with --ramp-rate",
-        );
-    }
+    opening(trial, &mut warn);
     if trial.wire.softnet_drops > 0 && trial.spec.arm != Arm::Keepalive {
         warn(
             "backlog-drops",
@@ -156,6 +146,73 @@ pub(super) fn of_trial(plan: &CostPlan, trial: &Trial) -> Vec<Warning> {
         );
     }
     found
+}
+
+/// What the ramp met with. The kernel sends a lost SYN again by itself, after a second and then ever later: what it
+/// hides in slow connects is said here.
+fn opening(trial: &Trial, warn: &mut impl FnMut(&str, bool, String, &str)) {
+    const SLOWER: &str = "ramp more slowly: fewer connects at once (--in-flight) or a second (--ramp-rate), or raise \
+                          net.core.somaxconn";
+    let met = trial.opening;
+    if met.listen_overflows > 0 {
+        warn(
+            "accept-queue-overflow",
+            false,
+            format!(
+                "an accept queue was full {} times while connections were opened",
+                HumanCount(met.listen_overflows)
+            ),
+            SLOWER,
+        );
+    }
+    let others = trial.listen_drops.max(met.listen_drops);
+    if others > met.listen_overflows {
+        warn(
+            "listen-drops",
+            false,
+            format!(
+                "the listeners dropped {} connection attempts, {} of them for a full accept queue",
+                HumanCount(others),
+                HumanCount(met.listen_overflows)
+            ),
+            SLOWER,
+        );
+    }
+    if met.syn_queue_drops + met.syn_cookies > 0 {
+        warn(
+            "syn-queue-full",
+            false,
+            format!(
+                "the SYN queue was full: {} SYNs were dropped, {} answered with a cookie",
+                HumanCount(met.syn_queue_drops),
+                HumanCount(met.syn_cookies)
+            ),
+            "ramp more slowly with --in-flight or --ramp-rate, or raise net.ipv4.tcp_max_syn_backlog",
+        );
+    }
+    if met.syn_retransmits > 0 {
+        warn(
+            "syn-retransmitted",
+            false,
+            format!(
+                "{} SYNs or SYN-ACKs were sent again; each of those connects took a second or more",
+                HumanCount(met.syn_retransmits)
+            ),
+            "see the accept and SYN queues' warnings; without any, packets were lost on the way",
+        );
+    }
+    let dropped = trial.server_final.totals.table_full + trial.load_final.totals.table_full;
+    if dropped > 0 {
+        warn(
+            "table-full",
+            true,
+            format!(
+                "{} established connections were dropped by a ring whose table was full",
+                HumanCount(dropped)
+            ),
+            "the accept gate must stop before that; please report this",
+        );
+    }
 }
 
 /// Asked, established, held.

@@ -17,6 +17,7 @@ use crate::record::{ArmRecord, Environment, Kind, Record, Rung, SCHEMA_VERSION, 
 use crate::units::HumanCount;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 /// Rounds on the drop-free rung, each with two thirds of the window: it answers one question and must not double
 /// the run.
@@ -37,11 +38,12 @@ pub fn run_cost(
     let started_at = wall_rfc3339();
     let begun = MonotonicClock.now();
     let baseline = SocketStats::read()?.tcp_allocated;
+    let mut sampler = Sampler::new();
     let mut stage = Stage {
         plan,
         executable,
         observer,
-        sampler: Sampler::new(),
+        sampler: &mut sampler,
         baseline,
     };
     let mut trials = Vec::new();
@@ -55,23 +57,11 @@ pub fn run_cost(
     if let Some((connections, _)) = rung {
         ended = rung_rounds(&mut stage, connections, &mut rung_trials).err();
     }
-    let rows = stage.sampler.into_rows();
     let mut record = Record {
-        schema_version: SCHEMA_VERSION,
-        kind: Kind::Cost,
-        valid: true,
         partial: ended.is_some(),
-        warnings: Vec::new(),
-        command: plan.options.command.clone(),
-        label: plan.options.label.clone(),
         started_at,
-        duration_ms: 0,
-        config: plan.config(),
-        environment,
-        arms: Vec::new(),
-        comparisons: Vec::new(),
-        drop_free_rung: None,
-        samples: rows,
+        samples: sampler.into_rows(),
+        ..blank(Kind::Cost, plan, environment)
     };
     let summed = summarise(plan, &mut record, &trials, &rung_trials, rung);
     ended = ended.or_else(|| summed.err());
@@ -81,6 +71,28 @@ pub fn run_cost(
     record.valid = !record.partial && record.warnings.iter().all(|warning| !warning.invalidates);
     record.duration_ms = (MonotonicClock.now() - begun).0 / 1_000_000;
     Ok((record, ended))
+}
+
+/// A record with nothing measured yet.
+pub(super) fn blank(kind: Kind, plan: &CostPlan, environment: Environment) -> Record {
+    Record {
+        schema_version: SCHEMA_VERSION,
+        kind,
+        valid: true,
+        partial: false,
+        warnings: Vec::new(),
+        command: plan.options.command.clone(),
+        label: plan.options.label.clone(),
+        started_at: String::new(),
+        duration_ms: 0,
+        config: plan.config(),
+        environment,
+        arms: Vec::new(),
+        comparisons: Vec::new(),
+        drop_free_rung: None,
+        scale: None,
+        samples: Vec::new(),
+    }
 }
 
 fn all_trials(stage: &mut Stage<'_>, trials: &mut Vec<Trial>) -> Result<(), ExperimentError> {
@@ -100,17 +112,22 @@ fn all_trials(stage: &mut Stage<'_>, trials: &mut Vec<Trial>) -> Result<(), Expe
         for &index in order {
             let planned = plan.arms[index].clone();
             let place = (trials.len(), main + extra);
-            let spec = TrialSpec {
+            let mut spec = TrialSpec {
                 arm: planned.arm,
                 engine: planned.engine,
                 name: planned.name,
                 control: planned.control,
                 connections: plan.connections,
                 ramp_rate: plan.ramp_rate,
+                settle: plan.settle,
                 steady: plan.steady,
                 round,
+                part: format!("round {}", round + 1),
                 place,
+                later: Duration::ZERO,
             };
+            let left = u32::try_from(place.1 - place.0 - 1).unwrap_or(u32::MAX);
+            spec.later = spec.span() * left;
             trials.push(trial::run(stage, spec)?);
         }
     }
@@ -165,17 +182,23 @@ fn rung_rounds(
     ));
     for round in 0..RUNG_ROUNDS {
         for &arm in &arms {
-            let spec = TrialSpec {
+            let place = (main + trials.len(), total);
+            let mut spec = TrialSpec {
                 arm,
                 engine: plan.arms[0].engine,
                 name: arm.to_string(),
                 control: Arm::None.to_string(),
                 connections,
-                ramp_rate: rate_over(connections, plan.options.budget.interval),
+                ramp_rate: Some(rate_over(connections, plan.options.budget.interval)),
+                settle: plan.settle,
                 steady: plan.steady * 2 / 3,
                 round: plan.rounds + round,
-                place: (main + trials.len(), total),
+                part: format!("round {}", plan.rounds + round + 1),
+                place,
+                later: Duration::ZERO,
             };
+            let left = u32::try_from(place.1 - place.0 - 1).unwrap_or(u32::MAX);
+            spec.later = spec.span() * left;
             trials.push(trial::run(stage, spec)?);
         }
         arms.reverse();
@@ -221,7 +244,7 @@ fn summarise(
     Ok(())
 }
 
-fn arm_records(
+pub(super) fn arm_records(
     plan: &CostPlan,
     names: &[String],
     trials: &[Trial],
@@ -235,7 +258,7 @@ fn arm_records(
 }
 
 /// Something else on the machine used more than a twentieth of it while the control stood idle.
-fn other_load(arms: &[ArmRecord], environment: &Environment) -> Option<Warning> {
+pub(super) fn other_load(arms: &[ArmRecord], environment: &Environment) -> Option<Warning> {
     let control = arms.iter().find(|arm| arm.is_control())?;
     let window: u64 = control
         .rounds_detail
@@ -257,10 +280,14 @@ fn other_load(arms: &[ArmRecord], environment: &Environment) -> Option<Warning> 
     })
 }
 
-fn cut_short(error: &ExperimentError) -> Warning {
+pub(super) fn cut_short(error: &ExperimentError) -> Warning {
     let (code, advice) = match error {
         ExperimentError::Interrupted(_) => ("interrupted", "run again without interruption"),
         ExperimentError::Half { .. } => ("half-died", "see what ended it, then run again"),
+        ExperimentError::Memory(_) | ExperimentError::InNeed { .. } => (
+            "stopped-at-memory",
+            "free memory, raise the limit, or ask for fewer connections",
+        ),
         _ => ("cut-short", "mend the cause named, then run again"),
     };
     Warning {

@@ -9,8 +9,11 @@
 //! | `capacity` | how many connections the host holds, and which limit says so |
 //! | `process` | one half as a child process |
 //! | `trial` | one arm, once: ramp, settle, window, audit, end |
+//! | `ramp` | the first of these, with an eye on memory |
 //! | `sampler` | one row a second |
 //! | `cost` | all trials of a comparison in their order, the record from them |
+//! | `scale` | a ladder of comparisons, the hold at its top, the record from them |
+//! | `floor` | an exchange with nothing but its system calls |
 //! | `summary` | the rounds of an arm become its figures |
 //! | `compare` | the arms become rows with a winner |
 //! | `checks` | what must hold; typed warnings |
@@ -21,17 +24,25 @@ mod capacity;
 mod checks;
 mod compare;
 mod cost;
+mod floor;
 mod plan;
 mod process;
+mod ramp;
 mod sampler;
+mod scale;
 mod summary;
 mod trial;
 
 pub use capacity::{CapacityError, HostFacts};
 pub use cost::run_cost;
-pub use plan::{CostOptions, CostPlan, DEFAULT_CONNECTIONS, QUICK_CONNECTIONS};
+pub use floor::FloorSize;
+pub use plan::{CostOptions, CostPlan, DEFAULT_CONNECTIONS, QUICK_CONNECTIONS, RampRate};
+
+pub use scale::{ScaleError, ScaleOptions, ScalePlan, Want, run_scale};
 
 use crate::measure::MeasureError;
+use crate::measure::headroom::Stop;
+use crate::units::HumanCount;
 use std::time::Duration;
 
 /// Where a run stands, for a progress line.
@@ -43,8 +54,8 @@ pub struct Progress {
     pub trials: usize,
     /// The arm that runs.
     pub arm: String,
-    /// Round, from 1.
-    pub round: u32,
+    /// The round or the rung, in words.
+    pub part: String,
     /// `ramp`, `settle`, `steady` or `drain`.
     pub phase: &'static str,
     /// Connections the load side holds.
@@ -111,7 +122,43 @@ pub enum ExperimentError {
         /// What is known about it.
         reason: String,
     },
+    /// Memory would have run out.
+    #[error("{0}")]
+    Memory(StoppedAtMemory),
+    /// Memory got scarce while connections were held.
+    #[error(
+        "memory ran short while {connections} connections were held: {usable_mib} MiB were still usable; the run \
+         ended itself before the kernel's OOM killer would. Stop what else takes memory, or ask for fewer"
+    )]
+    InNeed {
+        /// Connections that were held.
+        connections: u64,
+        /// What was left.
+        usable_mib: u64,
+    },
     /// A signal came.
     #[error("interrupted by signal {0}")]
     Interrupted(i32),
+}
+
+/// A ramp that was stopped.
+#[derive(Clone, Debug)]
+pub struct StoppedAtMemory {
+    /// What was being opened.
+    pub arm: String,
+    /// Connections asked for.
+    pub asked: u64,
+    /// The figures.
+    pub stop: Stop,
+}
+
+impl std::fmt::Display for StoppedAtMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { arm, asked, stop } = self;
+        write!(
+            f,
+            "stopped at memory: arm {arm} was to open {} connections, {stop}",
+            HumanCount(*asked)
+        )
+    }
 }

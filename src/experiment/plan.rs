@@ -5,10 +5,11 @@
 use super::capacity::{CapacityError, HostFacts, fit};
 use crate::arm::{Arm, Budget, KeepaliveSide};
 use crate::bank::{Driver, EngineConfig, EngineKind, PlanError, RingPlan};
+use crate::load::IN_FLIGHT;
 use crate::measure::keepalive::predict_burst_after_ramp;
 use crate::record::Config;
 use crate::shard::{Phases, Role, Settings};
-use crate::units::Nanos;
+use crate::units::{HumanCount, Nanos};
 use crate::wheel::TimersKind;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -17,6 +18,8 @@ use std::time::Duration;
 
 /// Connections of a run that names no number.
 pub const DEFAULT_CONNECTIONS: u64 = 100_000;
+/// Connections two cores open per second when nothing holds them back; for estimates of time only.
+const USUAL_CONNECTS_PER_SECOND: u64 = 50_000;
 /// Connections of `--quick`.
 pub const QUICK_CONNECTIONS: u64 = 10_000;
 
@@ -41,8 +44,13 @@ pub struct CostOptions {
     pub settle: Option<Duration>,
     /// Rounds; `None` is three, or one when quick.
     pub rounds: Option<u32>,
-    /// Connections per second; `None` spreads the ramp over one interval.
-    pub ramp_rate: Option<u64>,
+    /// How fast connections are opened.
+    pub ramp: RampRate,
+    /// Connects unanswered at once per core thread of the load generator; `None` is [`IN_FLIGHT`], or the accept
+    /// queue where that is shorter.
+    pub in_flight: Option<u64>,
+    /// Bytes the connections may take; `None` is what the machine has, less a reserve.
+    pub memory_limit: Option<u64>,
     /// Length of a tick.
     pub tick: Duration,
     /// Spread of the heartbeats.
@@ -76,6 +84,17 @@ pub(super) struct PlannedArm {
     pub(super) control: String,
 }
 
+/// How fast connections are opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RampRate {
+    /// All within one heartbeat interval.
+    OverInterval,
+    /// So many per second.
+    PerSecond(u64),
+    /// As fast as connects are answered.
+    Free,
+}
+
 /// A run with nothing left to decide.
 #[derive(Clone, Debug)]
 pub struct CostPlan {
@@ -88,11 +107,11 @@ pub struct CostPlan {
     pub(super) steady: Duration,
     pub(super) settle: Duration,
     pub(super) rounds: u32,
-    pub(super) ramp_rate: u64,
+    /// Connections per second; `None` is as fast as connects are answered.
+    pub(super) ramp_rate: Option<u64>,
+    pub(super) in_flight: u64,
     pub(super) order: Vec<Vec<usize>>,
     pub(super) ring_plan: String,
-    /// Accept queue of each of the server's listeners.
-    pub(super) backlog: u32,
 }
 
 impl CostPlan {
@@ -108,30 +127,30 @@ impl CostPlan {
         };
         let (mut connections, mut limited_by) = fit(options.connections, default, &host)
             .map_err(|error: CapacityError| error.to_string())?;
-        let server_cores = u32::try_from(options.server_cores.len()).unwrap_or(u32::MAX);
-        let ring_plan = |count| {
-            let plan = |engine: &EngineConfig| {
-                let kind = engine.kind;
-                RingPlan::for_engine(kind, count, server_cores, host.nofile, host.somaxconn, true)
-                    .map(|plan| (kind, plan))
-            };
-            options
-                .engines
-                .iter()
-                .map(plan)
-                .collect::<Result<Vec<_>, _>>()
-        };
-        let rings = match ring_plan(connections) {
-            Ok(rings) => rings,
-            // As with memory: a default bends to the limit and says so, a typed number does not.
-            Err(
+        // As with memory: a default bends to the limit and says so, a typed number does not.
+        if options.connections.is_none()
+            && let Err(
                 error @ (PlanError::OpenFiles { most, .. } | PlanError::Descriptors { most, .. }),
-            ) if options.connections.is_none() && most > 0 => {
-                (connections, limited_by) = (most, Some(error.to_string()));
-                ring_plan(most).map_err(|error| error.to_string())?
-            }
-            Err(error) => return Err(error.to_string()),
-        };
+            ) = ring_plans(&options, &host, connections)
+            && most > 0
+        {
+            (connections, limited_by) = (most, Some(error.to_string()));
+        }
+        Self::at(options, host, connections, limited_by)
+    }
+
+    /// Fills in every other default for a population that is settled.
+    ///
+    /// # Errors
+    /// A sentence with the remedy, when the limit on open files does not hold it.
+    pub(super) fn at(
+        options: CostOptions,
+        host: HostFacts,
+        connections: u64,
+        limited_by: Option<String>,
+    ) -> Result<Self, String> {
+        let rings = ring_plans(&options, &host, connections).map_err(|error| error.to_string())?;
+        let backlog = rings.iter().map(|(_, plan)| plan.backlog).min();
         let interval = options.budget.interval.as_duration();
         let steady = options.steady.unwrap_or(if options.quick {
             interval * 4 / 3
@@ -141,9 +160,14 @@ impl CostPlan {
         let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 3 });
         let arms = name_arms(&options.arms, &options.engines);
         let order = order(arms.len(), rounds, options.seed);
-        let ramp_rate = options
-            .ramp_rate
-            .unwrap_or_else(|| rate_over(connections, options.budget.interval));
+        let ramp_rate = match options.ramp {
+            RampRate::OverInterval => Some(rate_over(connections, options.budget.interval)),
+            RampRate::PerSecond(rate) => Some(rate),
+            RampRate::Free => None,
+        };
+        let in_flight = options
+            .in_flight
+            .unwrap_or_else(|| IN_FLIGHT.min(backlog.unwrap_or(1).into()));
         let settle = options
             .settle
             .unwrap_or_else(|| Duration::from_millis(if options.quick { 300 } else { 500 }));
@@ -157,13 +181,9 @@ impl CostPlan {
             settle,
             rounds,
             ramp_rate,
+            in_flight,
             order,
             ring_plan: describe(&rings),
-            backlog: rings
-                .iter()
-                .map(|(_, plan)| plan.backlog)
-                .min()
-                .unwrap_or(1),
         })
     }
 
@@ -210,7 +230,9 @@ impl CostPlan {
             steady_ms: whole(self.steady),
             settle_ms: whole(self.settle),
             rounds: self.rounds,
-            ramp_rate_per_second: Some(self.ramp_rate),
+            ramp_rate_per_second: self.ramp_rate,
+            in_flight_per_core: Some(self.in_flight),
+            memory_limit_bytes: options.memory_limit,
             tick_us: u64::try_from(options.tick.as_micros()).unwrap_or(u64::MAX),
             phases: options.phases.name().to_owned(),
             timers: match options.timers {
@@ -230,13 +252,6 @@ impl CostPlan {
         }
     }
 
-    /// How long one trial takes, as planned: ramp, settle, window, and about a second around them.
-    pub(super) fn trial_span(&self, connections: u64, ramp_rate: u64) -> Duration {
-        let ramp_ms = connections.saturating_mul(1000) / ramp_rate.max(1);
-        let around = Duration::from_millis(600 + connections / 100);
-        Duration::from_millis(ramp_ms) + self.settle + self.steady + around
-    }
-
     /// Settings of a half that plays `role` in `arm` with so many connections.
     pub(super) fn settings(&self, arm: Arm, role: Role, connections: u64) -> Settings {
         let budget = &self.options.budget;
@@ -253,12 +268,11 @@ impl CostPlan {
     }
 
     /// Packets that one keepalive burst of `connections` puts on one CPU's backlog, as foreseen.
-    pub(super) fn predicted_burst(&self, connections: u64, ramp_rate: u64) -> u64 {
-        let ramp_ns = u128::from(connections) * 1_000_000_000 / u128::from(ramp_rate.max(1));
+    pub(super) fn predicted_burst(&self, connections: u64, ramp: Duration) -> u64 {
         predict_burst_after_ramp(
             connections * self.options.keepalive_side.ends(),
             self.options.budget.keepalive_idle_s,
-            Nanos(u64::try_from(ramp_ns).unwrap_or(u64::MAX)),
+            ramp.into(),
             self.host.hz,
             u32::try_from(self.options.server_cores.len()).unwrap_or(1),
         )
@@ -267,13 +281,15 @@ impl CostPlan {
     /// The largest round population whose burst fills no more than 7 tenths of the backlog, when the planned one
     /// overflows it.
     pub(super) fn drop_free_connections(&self) -> Option<u64> {
-        if self.predicted_burst(self.connections, self.ramp_rate) <= self.host.backlog {
+        let ramp = ramp_span(self.connections, self.ramp_rate);
+        if self.predicted_burst(self.connections, ramp) <= self.host.backlog {
             return None;
         }
         let interval = self.options.budget.interval;
         let mut connections = self.connections / 100 * 100;
         while connections > 100 {
-            let burst = self.predicted_burst(connections, rate_over(connections, interval));
+            let ramp = ramp_span(connections, Some(rate_over(connections, interval)));
+            let burst = self.predicted_burst(connections, ramp);
             if burst * 10 <= self.host.backlog * 7 {
                 return Some(connections);
             }
@@ -286,26 +302,36 @@ impl CostPlan {
     #[must_use]
     pub fn forewarnings(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.limited_by.iter().cloned().collect();
+        notes.extend(self.burst_forewarning().map(|text| {
+            let rung = match self.drop_free_connections() {
+                Some(rung) => format!("the cost ratio is measured at {rung} connections too"),
+                None => "no population avoids it".to_owned(),
+            };
+            format!("{text}; {rung}")
+        }));
+        notes
+    }
+
+    /// What keepalive's bursts will do at this population, when they overflow the backlog.
+    pub(super) fn burst_forewarning(&self) -> Option<String> {
         let keepalive = self
             .arms
             .iter()
             .any(|planned| planned.arm == Arm::Keepalive);
-        let burst = self.predicted_burst(self.connections, self.ramp_rate);
-        if keepalive && burst > self.host.backlog {
-            notes.push(format!(
-                "keepalive will fire about {burst} probes at once per CPU (kernel timer wheel at HZ {}, \
-                 idle {} s), more than net.core.netdev_max_backlog = {} takes: expect dropped probes and \
-                 healthy connections closed; {}",
+        let ramp = ramp_span(self.connections, self.ramp_rate);
+        let burst = self.predicted_burst(self.connections, ramp);
+        (keepalive && burst > self.host.backlog).then(|| {
+            format!(
+                "at {} connections keepalive will fire about {} probes at once per CPU (kernel timer wheel at \
+                 HZ {}, idle {} s), more than net.core.netdev_max_backlog = {} takes: expect dropped probes and \
+                 healthy connections closed",
+                HumanCount(self.connections),
+                HumanCount(burst),
                 self.host.hz,
                 self.options.budget.keepalive_idle_s,
-                self.host.backlog,
-                match self.drop_free_connections() {
-                    Some(rung) => format!("the cost ratio is measured at {rung} connections too"),
-                    None => "no population avoids it".to_owned(),
-                }
-            ));
-        }
-        notes
+                self.host.backlog
+            )
+        })
     }
 }
 
@@ -313,6 +339,27 @@ impl CostPlan {
 pub(super) fn rate_over(connections: u64, interval: Nanos) -> u64 {
     let per_second = u128::from(connections) * 1_000_000_000 / u128::from(interval.0.max(1));
     u64::try_from(per_second).unwrap_or(u64::MAX).max(1)
+}
+
+/// The server's rings with each engine.
+fn ring_plans(
+    options: &CostOptions,
+    host: &HostFacts,
+    connections: u64,
+) -> Result<Vec<(EngineKind, RingPlan)>, PlanError> {
+    let cores = u32::try_from(options.server_cores.len()).unwrap_or(u32::MAX);
+    let plan = |engine: &EngineConfig| {
+        let (nofile, somaxconn) = (host.nofile, host.somaxconn);
+        RingPlan::for_engine(engine.kind, connections, cores, nofile, somaxconn, true)
+            .map(|plan| (engine.kind, plan))
+    };
+    options.engines.iter().map(plan).collect()
+}
+
+/// How long the opening of `connections` takes; without a rate, at the pace that is usual.
+pub(super) fn ramp_span(connections: u64, rate: Option<u64>) -> Duration {
+    let rate = rate.unwrap_or(USUAL_CONNECTS_PER_SECOND).max(1);
+    Duration::from_millis(connections.saturating_mul(1000) / rate)
 }
 
 /// The rings of each engine, for people.

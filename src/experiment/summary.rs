@@ -4,15 +4,16 @@
 //! each round's events are scaled from the one to the other before anything is divided.
 
 use super::ExperimentError;
-use super::plan::CostPlan;
+use super::plan::{CostPlan, ramp_span};
 use super::trial::Trial;
 use crate::arm::Arm;
 use crate::bank::Snapshot;
 use crate::measure::statistics::paired_bootstrap;
 use crate::record::{
-    ArmRecord, Burst, CpuNanos, Drops, HistogramRecord, MemoryPerConnection, RoundRecord, decode,
-    merge,
+    ArmRecord, Burst, CpuNanos, Drops, Estimate, HistogramRecord, MemoryPerConnection,
+    OpeningRecord, RoundRecord, decode, merge,
 };
+use crate::units::Nanos;
 use std::collections::BTreeMap;
 
 /// What `/proc/stat`'s idle column may be off by in one window, per CPU (10 ms at either end, twice over).
@@ -150,6 +151,12 @@ pub(super) fn arm_record(
     costs(&mut record, plan, &rounds, controls);
     wire(&mut record, &rounds);
     memory(&mut record, &rounds);
+    let rates = record.rounds_detail.iter();
+    let mut rates: Vec<f64> = rates
+        .filter_map(|round| round.opening.connects_per_second)
+        .collect();
+    rates.sort_by(f64::total_cmp);
+    record.connects_per_second = rates.get(rates.len() / 2).copied();
     if arm == Arm::Keepalive {
         record.burst = Some(burst(plan, &rounds));
     }
@@ -188,7 +195,12 @@ fn costs(record: &mut ArmRecord, plan: &CostPlan, rounds: &[Round<'_>], controls
         return;
     }
     let control = column(control_busy);
-    let net = |divisor: &[f64]| paired_bootstrap(&spent, &control, divisor, floor, seed).ok();
+    let net = |divisor: &[f64]| {
+        let figure = paired_bootstrap(&spent, &control, divisor, floor, seed).ok()?;
+        // Work that seems to give time back is noise, however loud.
+        let resolved = figure.resolved && figure.median > 0;
+        Some(Estimate { resolved, ..figure })
+    };
     record.cpu_ns_per_connection_hour = net(&hours);
     let Some(events) = rounds
         .iter()
@@ -266,11 +278,16 @@ fn burst(plan: &CostPlan, rounds: &[Round<'_>]) -> Burst {
             .max()
             .unwrap_or(0)
     };
-    let spec = &rounds[0].trial.spec;
+    let Trial { spec, ramp, .. } = rounds[0].trial;
+    // Where no rate was set, the ramp tells how far the deadlines lie apart.
+    let ramp = match spec.ramp_rate {
+        Some(rate) => Nanos::from(ramp_span(spec.connections, Some(rate))),
+        None => ramp.took,
+    };
     Burst {
         probes_per_10ms_max: most(|trial| trial.burst.probes_max),
         probes_per_10ms_p99: most(|trial| trial.burst.probes_p99),
-        predicted_packets_per_burst: plan.predicted_burst(spec.connections, spec.ramp_rate),
+        predicted_packets_per_burst: plan.predicted_burst(spec.connections, ramp.as_duration()),
         backlog_limit: plan.host.backlog,
     }
 }
@@ -363,7 +380,8 @@ fn round_record(round: &Round<'_>) -> Result<RoundRecord, ExperimentError> {
         position: u32::try_from(trial.spec.place.0).unwrap_or(u32::MAX),
         window_ns: trial.window.0,
         counting_window_ns: server.window_ns.0.max(load.window_ns.0),
-        ramp_ms: trial.ramp.0 / 1_000_000,
+        ramp_ms: trial.ramp.took.0 / 1_000_000,
+        opening: opening(trial),
         connections_requested: trial.spec.connections,
         connections_established: load_end.established.min(server_end.established),
         connections_held_at_end: held,
@@ -392,6 +410,16 @@ fn round_record(round: &Round<'_>) -> Result<RoundRecord, ExperimentError> {
         histograms: merged,
         window_started_epoch_ms: trial.window_epoch_ms,
     })
+}
+
+fn opening(trial: &Trial) -> OpeningRecord {
+    let took = trial.ramp.took;
+    let established = trial.load_final.totals.established;
+    OpeningRecord {
+        took_ns: (took.0 > 0).then_some(took.0),
+        connects_per_second: (took.0 > 0).then(|| float(established) / took.as_secs_f64()),
+        pressure: trial.opening,
+    }
 }
 
 fn in_window(snapshot: &Snapshot, figure: fn(&crate::shard::Counters) -> u64) -> u64 {

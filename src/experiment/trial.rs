@@ -1,18 +1,20 @@
 //! A trial: one arm, once, with fresh processes and fresh sockets.
 //!
-//! Does not compare. The order is: wait for the sockets of the trial before to be gone; start both halves; ramp;
-//! settle; read memory; open the window; read CPU and wire at its ends; close it; audit the sockets; let what is
-//! in flight arrive; end everything with resets, which leave no `TIME_WAIT` behind.
+//! Does not compare. The order is: wait for the sockets of the trial before to be gone; start both halves; ramp,
+//! with an eye on memory; settle; read memory; open the window; read CPU and wire at its ends; close it; audit the
+//! sockets; let what is in flight arrive; end everything with resets, which leave no `TIME_WAIT` behind.
 
 use super::plan::CostPlan;
+use super::plan::ramp_span;
 use super::process::Half;
+use super::ramp::{self, Ramp};
 use super::sampler::{INTERFACE, Sampler};
-use super::{ExperimentError, Observer, Progress};
+use super::{ExperimentError, Observer, Progress, StoppedAtMemory};
 use crate::arm::Arm;
 use crate::bank::{EngineConfig, Phase, Snapshot};
 use crate::clock::{Clock as _, MonotonicClock, wall_epoch_ms};
 use crate::control::{Order, Word};
-use crate::load::{IN_FLIGHT, LoadConfig, loopback_targets};
+use crate::load::{LoadConfig, loopback_targets};
 use crate::measure::cpu::CpuSnapshot;
 use crate::measure::keepalive::{BurstSampler, BurstSamples};
 use crate::measure::memory::{MemorySnapshot, per_connection};
@@ -21,7 +23,7 @@ use crate::os::established::count_established;
 use crate::os::memory::SystemMemory;
 use crate::os::network::SocketStats;
 use crate::os::wait::wait_until_sockets_drained;
-use crate::record::{CpuNanos, MemoryPerConnection};
+use crate::record::{CpuNanos, MemoryPerConnection, OpeningPressure};
 use crate::server::ServerConfig;
 use crate::socket::keepalive::Keepalive;
 use crate::socket::port::choose_port;
@@ -31,10 +33,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-/// Without a single new connection for this long, the ramp is stuck.
-const STUCK_AFTER: Nanos = Nanos::from_secs(20);
-/// The longest the sockets of a trial may take to vanish.
+/// The longest the sockets of a trial may take to vanish: a part for all, and a part for every million.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(90);
+const DRAIN_TIMEOUT_PER_MILLION: Duration = Duration::from_mins(1);
 /// The longest to wait for what is in flight when the sending has stopped: several retransmission timeouts
 /// (`TCP_RTO_MIN` is 200 ms) of a frame the backlog dropped.
 const IN_FLIGHT_TIMEOUT: Nanos = Nanos::from_secs(2);
@@ -48,22 +49,39 @@ pub(super) struct TrialSpec {
     /// The name of the arm it is net of.
     pub(super) control: String,
     pub(super) connections: u64,
-    pub(super) ramp_rate: u64,
+    /// Connections per second; `None` is as fast as connects are answered.
+    pub(super) ramp_rate: Option<u64>,
+    pub(super) settle: Duration,
     pub(super) steady: Duration,
     pub(super) round: u32,
+    /// The round or the rung, for people.
+    pub(super) part: String,
     /// Place among all trials, and how many there are.
     pub(super) place: (usize, usize),
+    /// What the trials after this one will take.
+    pub(super) later: Duration,
+}
+
+impl TrialSpec {
+    /// How long the trial takes, as planned: ramp, settle, window, and about a second around them, with the end of
+    /// ten thousand connections in each hundred milliseconds.
+    pub(super) fn span(&self) -> Duration {
+        let around = Duration::from_millis(600 + self.connections / 100);
+        ramp_span(self.connections, self.ramp_rate) + self.settle + self.steady + around
+    }
 }
 
 /// Everything a trial measured.
 #[derive(Debug)]
 pub(super) struct Trial {
     pub(super) spec: TrialSpec,
-    pub(super) ramp: Nanos,
+    pub(super) ramp: Ramp,
     pub(super) window: Nanos,
     pub(super) window_epoch_ms: u64,
     pub(super) cpu: CpuNanos,
     pub(super) wire: WireDelta,
+    /// What the ramp met with.
+    pub(super) opening: OpeningPressure,
     pub(super) listen_drops: u64,
     pub(super) burst: BurstSamples,
     pub(super) memory: MemoryPerConnection,
@@ -83,15 +101,15 @@ pub(super) struct Stage<'a> {
     pub(super) plan: &'a CostPlan,
     pub(super) executable: &'a Path,
     pub(super) observer: &'a mut dyn Observer,
-    pub(super) sampler: Sampler,
+    pub(super) sampler: &'a mut Sampler,
     /// TCP sockets of the host before the run.
     pub(super) baseline: u64,
 }
 
 /// The two processes of a trial.
-struct Halves {
-    server: Half,
-    load: Half,
+pub(super) struct Halves {
+    pub(super) server: Half,
+    pub(super) load: Half,
     port: u16,
 }
 
@@ -102,20 +120,30 @@ impl Halves {
 }
 
 /// Runs one trial.
+///
+/// A ramp that memory stops ends in order, and is [`ExperimentError::Memory`].
 pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, ExperimentError> {
     wait_for_drain(stage)?;
-    wait_for_memory()?;
+    wait_for_memory(stage)?;
     stage.sampler.next_trial();
     let mut halves = start(stage, &spec)?;
     let (server_pid, load_pid) = halves.pids();
     let memory_before = MemorySnapshot::take(server_pid, load_pid)?;
     let wire_before = WireSnapshot::take(INTERFACE)?;
-    let begun = MonotonicClock.now();
     halves.server.go(Phase::Open)?;
     halves.load.go(Phase::Open)?;
-    ramp(stage, &spec, &mut halves)?;
-    let ramp = MonotonicClock.now() - begun;
-    hold(stage, &spec, &mut halves, "settle", stage.plan.settle)?;
+    let ramp = ramp::climb(stage, &spec, &mut halves)?;
+    if let Some(stop) = ramp.stopped {
+        end(stage, &spec, halves)?;
+        let asked = spec.connections;
+        return Err(ExperimentError::Memory(StoppedAtMemory {
+            arm: spec.name,
+            asked,
+            stop,
+        }));
+    }
+    let opening = wire_before.until(&WireSnapshot::take(INTERFACE)?).opening;
+    hold(stage, &spec, &mut halves, "settle", spec.settle)?;
     let memory_after = MemorySnapshot::take(server_pid, load_pid)?;
     let established = halves.load.report()?.totals.open;
     let (memory, memory_absent) = per_connection(&memory_before, &memory_after, established);
@@ -144,6 +172,7 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
     end(stage, &spec, halves)?;
     Ok(Trial {
         ramp,
+        opening,
         window: cpu_closed.at() - cpu_opened.at(),
         window_epoch_ms,
         cpu: cpu_opened.until(&cpu_closed)?,
@@ -163,7 +192,10 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
 
 fn wait_for_drain(stage: &Stage<'_>) -> Result<(), ExperimentError> {
     let cancelled = || stage.observer.interrupted().is_some();
-    if wait_until_sockets_drained(stage.baseline, 64, DRAIN_TIMEOUT, &cancelled) {
+    let allocated = SocketStats::read()?.tcp_allocated;
+    let millions = u32::try_from(allocated / 2_000_000).unwrap_or(u32::MAX);
+    let timeout = DRAIN_TIMEOUT + DRAIN_TIMEOUT_PER_MILLION * millions;
+    if wait_until_sockets_drained(stage.baseline, 64, timeout, &cancelled) {
         return Ok(());
     }
     if let Some(signal) = stage.observer.interrupted() {
@@ -174,27 +206,25 @@ fn wait_for_drain(stage: &Stage<'_>) -> Result<(), ExperimentError> {
         .saturating_sub(stage.baseline);
     Err(ExperimentError::NotDrained {
         left,
-        waited: DRAIN_TIMEOUT,
+        waited: timeout,
     })
 }
 
 /// The kernel frees closed sockets behind an RCU grace period and a worker; memory that comes back during the ramp
-/// would be taken off what the new connections cost. Waits until free memory stands still, half a second at most.
-fn wait_for_memory() -> Result<(), ExperimentError> {
+/// would be taken off what the new connections cost. Waits until free memory stands still: half a second at most, and
+/// as long as it comes back by much, which after millions of sockets is many seconds.
+fn wait_for_memory(stage: &Stage<'_>) -> Result<(), ExperimentError> {
     const STILL_BYTES: u64 = 2 << 20;
+    const MUCH_BYTES: u64 = 16 << 20;
     let mut last = SystemMemory::read()?.free_anywhere();
-    let mut still = 0;
-    for _ in 0..10 {
+    let (mut still, mut quiet_looks) = (0, 0);
+    while still < 2 && quiet_looks < 10 {
+        check_interrupt(stage)?;
         std::thread::sleep(Duration::from_millis(50));
         let free = SystemMemory::read()?.free_anywhere();
-        still = if free.abs_diff(last) < STILL_BYTES {
-            still + 1
-        } else {
-            0
-        };
-        if still == 2 {
-            break;
-        }
+        let moved = free.abs_diff(last);
+        still = if moved < STILL_BYTES { still + 1 } else { 0 };
+        quiet_looks += u32::from(free < last + MUCH_BYTES);
         last = free;
     }
     Ok(())
@@ -240,8 +270,9 @@ fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError>
     load.ask(&Order::Load(Box::new(LoadConfig {
         targets: loopback_targets(spec.connections, address.port(), plan.host.ephemeral),
         connections: spec.connections,
-        ramp_rate: Some(spec.ramp_rate),
-        in_flight: IN_FLIGHT.min(u64::from(plan.backlog)),
+        sources: Vec::new(),
+        ramp_rate: spec.ramp_rate,
+        in_flight: plan.in_flight,
         cores: options.load_cores.clone(),
         engine: spec.engine,
         driver: options.driver,
@@ -256,39 +287,6 @@ fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError>
         load,
         port: address.port(),
     })
-}
-
-/// Waits until every connect has been answered.
-fn ramp(
-    stage: &mut Stage<'_>,
-    spec: &TrialSpec,
-    halves: &mut Halves,
-) -> Result<(), ExperimentError> {
-    let mut last_change = (MonotonicClock.now(), 0);
-    let mut next_row = last_change.0;
-    loop {
-        let load = halves.load.report()?;
-        let now = MonotonicClock.now();
-        if load.totals.connects >= spec.connections && load.totals.connecting == 0 {
-            return Ok(());
-        }
-        if load.totals.established != last_change.1 {
-            last_change = (now, load.totals.established);
-        } else if now - last_change.0 > STUCK_AFTER {
-            return Err(ExperimentError::Stuck {
-                established: load.totals.established,
-                requested: spec.connections,
-                reason: super::checks::connect_failures(&load.totals),
-            });
-        }
-        if now >= next_row {
-            next_row = now + Nanos::from_secs(1);
-            let server = halves.server.report()?;
-            observe(stage, spec, halves, "ramp", (&server, &load))?;
-        }
-        check_interrupt(stage)?;
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// Lets `span` pass, with a row at each second.
@@ -314,6 +312,13 @@ fn hold(
             let nap = Duration::from_millis(100);
             MonotonicClock.sleep_until(wake.min(MonotonicClock.now() + nap.into()));
         }
+        let usable = SystemMemory::read()?.usable();
+        if usable < stage.plan.host.reserve_bytes / 2 {
+            return Err(ExperimentError::InNeed {
+                connections: spec.connections,
+                usable_mib: usable >> 20,
+            });
+        }
         if step == second {
             let (server, load) = (halves.server.report()?, halves.load.report()?);
             observe(stage, spec, halves, phase, (&server, &load))?;
@@ -321,7 +326,7 @@ fn hold(
     }
 }
 
-fn observe(
+pub(super) fn observe(
     stage: &mut Stage<'_>,
     spec: &TrialSpec,
     halves: &Halves,
@@ -333,23 +338,21 @@ fn observe(
     let row = stage.sampler.sample(place, halves.pids(), server, load)?;
     let heartbeats = row.heartbeats.saturating_sub(before);
     let probes = row.probes;
-    let per_trial = stage.plan.trial_span(spec.connections, spec.ramp_rate);
-    let trials_left = u32::try_from(spec.place.1 - spec.place.0).unwrap_or(u32::MAX);
     stage.observer.progress(&Progress {
         trial: spec.place.0,
         trials: spec.place.1,
         arm: spec.name.clone(),
-        round: spec.round + 1,
+        part: spec.part.clone(),
         phase,
         connections: load.totals.open,
         connections_requested: spec.connections,
         events_per_second: heartbeats.max(probes),
-        remaining: per_trial * trials_left,
+        remaining: spec.span() + spec.later,
     });
     Ok(())
 }
 
-fn check_interrupt(stage: &Stage<'_>) -> Result<(), ExperimentError> {
+pub(super) fn check_interrupt(stage: &Stage<'_>) -> Result<(), ExperimentError> {
     match stage.observer.interrupted() {
         Some(signal) => Err(ExperimentError::Interrupted(signal)),
         None => Ok(()),
@@ -370,7 +373,7 @@ fn in_flight_arrived(halves: &mut Halves) -> Result<(Snapshot, Snapshot), Experi
 }
 
 /// A snapshot of now: published ones are up to a fifth of a second old.
-fn settled(half: &mut Half) -> Result<Snapshot, ExperimentError> {
+pub(super) fn settled(half: &mut Half) -> Result<Snapshot, ExperimentError> {
     let asked = MonotonicClock.now();
     loop {
         let snapshot = half.report()?;

@@ -6,17 +6,24 @@
 
 #![forbid(unsafe_code)]
 
+mod opening;
 mod ramp;
+mod routes;
+
+pub use opening::Opening;
+pub use routes::loopback_targets;
 
 use crate::bank::{
-    BankConfig, Crew, Director, Driver, EngineConfig, Lane, Pace, Phase, PlanError, RingPlan,
+    BankConfig, CLOSES_PER_TURN, Crew, Director, Driver, EngineConfig, Lane, Pace, Phase,
+    PlanError, RingPlan,
 };
 use crate::clock::{Clock as _, MonotonicClock};
-use crate::ring::SocketOption;
+use crate::ring::{RingError, SocketOption, self_test_bind};
 use crate::shard::{Instruments, Settings};
 use crate::socket::keepalive::Keepalive;
 use crate::units::Nanos;
 use ramp::Ramp;
+use routes::Routes;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -25,6 +32,9 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 pub struct LoadConfig {
     /// Where to connect to, in turn.
     pub targets: Vec<SocketAddrV4>,
+    /// Where connections come from, each once with every target before the next; none leaves it to the kernel.
+    #[serde(default)]
+    pub sources: Vec<Ipv4Addr>,
     /// Connections to open.
     pub connections: u64,
     /// Connections per second; `None` is as fast as the connects in flight allow.
@@ -63,6 +73,9 @@ pub enum LoadError {
         /// What was asked for.
         name: String,
     },
+    /// A source address, or a kernel that cannot bind to one.
+    #[error(transparent)]
+    Source(#[from] RingError),
     /// A core thread, usually its ring.
     #[error("{0}")]
     Core(String),
@@ -79,6 +92,8 @@ pub struct Load {
     pub crew: Crew,
     /// Its rings.
     pub plan: RingPlan,
+    /// Stops and times its ramp.
+    pub opening: Opening,
 }
 
 impl Load {
@@ -110,10 +125,17 @@ impl Load {
             } = *keepalive;
             options.extend(SocketOption::keepalive(idle_s, interval_s, count));
         }
+        if !config.sources.is_empty() {
+            if config.engine.kind.has_direct_descriptors() {
+                self_test_bind(&config.sources)?;
+            }
+            options.push(SocketOption::bind_address_no_port());
+        }
         let (part, per_core) = plan.per_thread(config.driver);
         let threads = cores * per_core;
         // The server's accept queue is per core, whatever shares it.
         let in_flight = (config.in_flight / u64::from(per_core)).max(1);
+        let opening = Opening::new(threads);
         let banks = (0..threads)
             .zip(config.cores.iter().cycle())
             .map(|(seat, &core)| {
@@ -129,35 +151,34 @@ impl Load {
                 };
                 (
                     bank,
-                    Connector::new(config, &part, options.len(), (seat, threads), in_flight),
+                    Connector {
+                        opening: opening.clone(),
+                        ..Connector::new(config, &part, options.len(), (seat, threads), in_flight)
+                    },
                 )
             })
             .collect();
         let crew = Crew::start(banks).map_err(LoadError::Core)?;
-        Ok(Self { crew, plan })
+        Ok(Self {
+            crew,
+            plan,
+            opening,
+        })
     }
-}
-
-/// Loopback addresses to connect to so that `connections` fit the ephemeral ports: at most half of the range
-/// per address, because the kernel's search for a free port slows down sharply in the second half.
-#[must_use]
-pub fn loopback_targets(connections: u64, port: u16, ephemeral: (u16, u16)) -> Vec<SocketAddrV4> {
-    let range = u64::from(ephemeral.1.saturating_sub(ephemeral.0)) + 1;
-    let per_address = (range / 2).max(1);
-    let count = connections.div_ceil(per_address).clamp(1, 1 << 16);
-    let base = u32::from(Ipv4Addr::LOCALHOST);
-    (0..u32::try_from(count).unwrap_or(1))
-        .map(|number| SocketAddrV4::new(Ipv4Addr::from(base + number), port))
-        .collect()
 }
 
 /// Opens one core's share.
 #[derive(Debug)]
 struct Connector {
     ramp: Ramp,
-    targets: Vec<SocketAddrV4>,
+    routes: Routes,
     options: u32,
     capacity: usize,
+    /// The lane that had room last: lanes fill in turn.
+    filling: usize,
+    opening: Opening,
+    /// Whether the end of the ramp has been told.
+    told: bool,
     /// This thread's place among the threads: ordinals are dealt out in turn.
     seat: (u32, u32),
     abort: bool,
@@ -177,9 +198,12 @@ impl Connector {
         let rate = config.ramp_rate.map(|rate| rate as f64 / threads as f64);
         Self {
             ramp: Ramp::new(total, rate, in_flight),
-            targets: config.targets.clone(),
+            routes: Routes::new(&config.targets, &config.sources),
             options: u32::try_from(options).unwrap_or(0),
             capacity: plan.connections_per_ring as usize,
+            filling: 0,
+            opening: Opening::new(1),
+            told: false,
             seat,
             abort: config.abort,
         }
@@ -195,13 +219,17 @@ impl Connector {
             .iter()
             .map(|lane| lane.shard.counters().connecting)
             .sum();
+        if self.opening.is_stopped() {
+            self.ramp.stop();
+        }
         let first = self.ramp.begun();
-        let count = self.ramp.begin(clock.now(), connecting);
+        let now = clock.now();
+        let count = self.ramp.begin(now, connecting);
+        if first == 0 && count > 0 {
+            self.opening.begin(now);
+        }
         for number in first..first + count {
-            let Some(lane) = lanes
-                .iter_mut()
-                .find(|lane| lane.shard.occupied() < self.capacity)
-            else {
+            let Some(lane) = self.lane_with_room(lanes) else {
                 break;
             };
             let (seat, seats) = self.seat;
@@ -209,17 +237,28 @@ impl Connector {
                 .unwrap_or(u32::MAX)
                 .wrapping_mul(seats)
                 .wrapping_add(seat);
-            let target = self.targets[ordinal as usize % self.targets.len()];
+            let (target, source) = self.routes.of(ordinal);
             let options = self.options;
-            lane.with(&clock, instruments, |shard, cx| {
-                shard.connect(target, ordinal, options, cx);
+            lanes[lane].with(&clock, instruments, |shard, cx| {
+                shard.connect(target, source, ordinal, options, cx);
             });
         }
-        if self.ramp.is_over() && connecting == 0 {
-            Pace::Tick
-        } else {
-            Pace::Busy
+        if !self.ramp.is_over() || connecting > 0 || count > 0 {
+            return Pace::Busy;
         }
+        if !std::mem::replace(&mut self.told, true) {
+            self.opening.end(now);
+        }
+        Pace::Tick
+    }
+
+    fn lane_with_room(&mut self, lanes: &[Lane]) -> Option<usize> {
+        let count = lanes.len();
+        let found = (0..count)
+            .map(|step| (self.filling + step) % count)
+            .find(|lane| lanes[*lane].shard.occupied() < self.capacity)?;
+        self.filling = found;
+        Some(found)
     }
 }
 
@@ -236,37 +275,14 @@ impl Director for Connector {
             Phase::Open | Phase::Window | Phase::Closed => self.open(lanes, instruments, clock),
             Phase::Quiet => Pace::Tick,
             Phase::Ending | Phase::Exit => {
+                let mut left = CLOSES_PER_TURN;
                 for lane in lanes {
-                    lane.with(&clock, instruments, |shard, cx| {
-                        shard.close_all(self.abort, cx);
+                    left -= lane.with(&clock, instruments, |shard, cx| {
+                        shard.close_some(left, self.abort, cx)
                     });
                 }
-                Pace::Tick
+                if left == 0 { Pace::Busy } else { Pace::Tick }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn targets_multiply_with_the_connections_and_stay_on_loopback() {
-        let ephemeral = (32_768, 60_999);
-        assert_eq!(loopback_targets(10_000, 7000, ephemeral).len(), 1);
-        let targets = loopback_targets(2_500_000, 7000, ephemeral);
-        assert_eq!(targets.len(), 178);
-        assert!(
-            targets
-                .iter()
-                .all(|target| target.ip().is_loopback() && target.port() == 7000)
-        );
-        assert_eq!(targets[177].ip(), &Ipv4Addr::new(127, 0, 0, 178));
-        assert!(
-            loopback_targets(1 << 40, 7000, (1, 1))
-                .iter()
-                .all(|t| t.ip().is_loopback())
-        );
     }
 }

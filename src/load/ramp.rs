@@ -46,6 +46,11 @@ impl Ramp {
         count
     }
 
+    /// Begins no more: what is begun is all there is.
+    pub(super) fn stop(&mut self) {
+        self.total = self.begun;
+    }
+
     pub(super) fn begun(&self) -> u64 {
         self.begun
     }
@@ -92,5 +97,8 @@ mod tests {
         assert_eq!(ramp.begin(Nanos(1), 256), 0);
         assert_eq!(ramp.begin(Nanos(2), 0), 256);
         assert_eq!(ramp.begun(), 518);
+        assert!(!ramp.is_over());
+        ramp.stop();
+        assert_eq!((ramp.begin(Nanos(3), 0), ramp.is_over()), (0, true));
     }
 }

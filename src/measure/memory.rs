@@ -185,7 +185,10 @@ mod tests {
                 free,
                 available: free,
                 slab: 0,
+                clean_cache: 0,
                 per_cpu_lists: None,
+                kernel_reserve: None,
+                cgroup_room: None,
             },
             slabs: Ok(caches.iter().map(named).collect()),
         }

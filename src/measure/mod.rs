@@ -8,6 +8,7 @@
 //! | [`memory`] | processes | `smaps_rollup` | shared pages |
 //! | [`memory`] | sockets, `io_uring` | `/proc/slabinfo` | merged caches, `kmalloc` pieces |
 //! | [`memory`] | total | `MemFree` | nothing, not even strangers |
+//! | [`headroom`] | connections that still fit | usable memory, watched | a sudden burst of somebody else's |
 //! | [`wire`] | packets, IP bytes | `/proc/net/dev` | whose they were; drops before the driver |
 //! | [`wire`] | backlog drops | `softnet_stat` | whose they were: it is machine-wide |
 //! | [`wire`] | probes, retransmissions | `TcpExt`, `Tcp` | whether a probe was delivered |
@@ -18,6 +19,7 @@
 //! `None` with its reason, never zero. Imports `os`, `record`, `units` and the clock.
 
 pub mod cpu;
+pub mod headroom;
 pub mod keepalive;
 pub mod memory;
 pub mod statistics;

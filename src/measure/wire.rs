@@ -8,6 +8,7 @@
 
 use super::MeasureError;
 use crate::os::network::{InterfaceCounters, TcpCounters, softnet};
+use crate::record::OpeningPressure;
 
 /// The counters at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct WireDelta {
     pub retransmitted: u64,
     /// Connections refused by listeners: `ListenDrops` or `ListenOverflows`, whichever grew more.
     pub listen_drops: u64,
+    /// What the opening of connections met with.
+    pub opening: OpeningPressure,
     /// Keepalive probes the kernel set out to send, delivered or not.
     pub probes_attempted: u64,
     /// Connections the kernel gave up on, by keepalive or by retransmission.
@@ -72,6 +75,13 @@ impl WireSnapshot {
             softnet_drops: drops.map(|(first, last)| wrapped(*first, *last)).sum(),
             retransmitted: grew(|at| at.tcp.retransmitted),
             listen_drops: grew(|at| at.tcp.listen_drops).max(grew(|at| at.tcp.listen_overflows)),
+            opening: OpeningPressure {
+                listen_overflows: grew(|at| at.tcp.listen_overflows),
+                listen_drops: grew(|at| at.tcp.listen_drops),
+                syn_queue_drops: grew(|at| at.tcp.syn_queue_drops),
+                syn_cookies: grew(|at| at.tcp.syn_cookies),
+                syn_retransmits: grew(|at| at.tcp.syn_retransmits),
+            },
             probes_attempted: grew(|at| at.tcp.keepalive_probes),
             aborted_on_timeout: grew(|at| at.tcp.aborted_on_timeout),
         }
@@ -102,6 +112,7 @@ mod tests {
                 keepalive_probes: 1,
                 listen_drops: 3,
                 listen_overflows: 2,
+                syn_retransmits: 4,
                 ..TcpCounters::default()
             },
             backlog_drops: vec![1, 9],
@@ -109,6 +120,9 @@ mod tests {
         let delta = first.until(&later);
         assert_eq!((delta.packets, delta.ip_bytes), (2, 104));
         assert_eq!((delta.listen_drops, delta.probes_attempted), (3, 1));
+        let opening = delta.opening;
+        assert_eq!((opening.listen_overflows, opening.listen_drops), (2, 3));
+        assert_eq!((opening.syn_retransmits, opening.syn_cookies), (4, 0));
         assert_eq!(delta.softnet_drops, 3 + 2, "the first counter wrapped");
     }
 

@@ -145,6 +145,16 @@ pub fn process_cpu(pid: u32) -> io::Result<Nanos> {
     Ok(Nanos::from(Duration::from(time)))
 }
 
+/// CPU time of the calling thread since its start, exact. Interrupts that ran on its back are within, unless the
+/// kernel accounts them apart (`CONFIG_IRQ_TIME_ACCOUNTING`).
+///
+/// # Errors
+/// What `clock_gettime(2)` says; every Linux has this clock.
+pub fn thread_cpu() -> io::Result<Nanos> {
+    let time = ClockId::CLOCK_THREAD_CPUTIME_ID.now()?;
+    Ok(Nanos::from(Duration::from(time)))
+}
+
 /// The soft-interrupt threads, one per CPU, found by their names. Empty where `/proc` hides them
 /// (another PID namespace, `hidepid`).
 #[must_use]

@@ -4,9 +4,10 @@
 //!
 //! - `/proc/meminfo` (`proc_meminfo(5)`): `MemAvailable` counts reclaimable slabs, among them the
 //!   dentries and inodes of live sockets, which are not reclaimable: to foresee an end of memory
-//!   use `MemFree`.
+//!   use [`SystemMemory::usable`].
 //! - `/proc/zoneinfo`: pages on the per-CPU free lists are free and not in `MemFree`; since Linux 6.7 the lists
-//!   tune themselves and hold hundreds of megabytes after a million sockets were closed.
+//!   tune themselves and hold hundreds of megabytes after a million sockets were closed. Watermarks and
+//!   protections tell what the kernel keeps for itself.
 //! - `/proc/PID/smaps_rollup`: `Private_Clean + Private_Dirty`, the pages no other process maps.
 //!   The two processes of one binary share its text, which belongs to neither's growth.
 //! - `/proc/slabinfo` (root; `slabinfo(5)`): whole slabs in use or half empty, so the figure moves
@@ -14,7 +15,7 @@
 //!   on the kernel's command line keeps them apart); a merged cache is not listed, and its growth
 //!   shows under another.
 
-use super::{OsError, number, read_text};
+use super::{OsError, cgroup, number, read_text};
 use nix::unistd::{SysconfVar, sysconf};
 use std::collections::BTreeMap;
 
@@ -33,8 +34,14 @@ pub struct SystemMemory {
     pub available: u64,
     /// `Slab`.
     pub slab: u64,
+    /// Cached file contents that no process maps and that need not be written first.
+    pub clean_cache: u64,
     /// Free pages on the per-CPU lists, which are not in `free`; `None` where `/proc/zoneinfo` is hidden.
     pub per_cpu_lists: Option<u64>,
+    /// What the kernel keeps for itself; `None` likewise.
+    pub kernel_reserve: Option<u64>,
+    /// What the tightest memory cgroup around this process still lets it take; `None` without a limit.
+    pub cgroup_room: Option<u64>,
 }
 
 impl SystemMemory {
@@ -44,16 +51,28 @@ impl SystemMemory {
         self.free + self.per_cpu_lists.unwrap_or(0)
     }
 
-    /// Reads `/proc/meminfo`, and `/proc/zoneinfo` where it may.
+    /// What sockets may still take before the kernel is in need: free memory and half of the clean page cache,
+    /// less the kernel's own reserve; and no more than the cgroup allows. Half of the cache, because sockets are
+    /// made faster than pages are reclaimed and a part of the cache is in use. Reclaimable slab does not count.
+    #[must_use]
+    pub fn usable(&self) -> u64 {
+        let room = (self.free_anywhere() + self.clean_cache / 2)
+            .saturating_sub(self.kernel_reserve.unwrap_or(0));
+        self.cgroup_room.map_or(room, |limit| room.min(limit))
+    }
+
+    /// Reads `/proc/meminfo`, and `/proc/zoneinfo` and the cgroup's files where it may.
     ///
     /// # Errors
     /// [`OsError`] when it is unreadable or in another form.
     pub fn read() -> Result<Self, OsError> {
         let mut memory = parse_meminfo(&read_text(MEMINFO)?)?;
         let page_bytes = page_size()?;
-        memory.per_cpu_lists = read_text(ZONEINFO)
-            .ok()
-            .map(|text| parse_per_cpu_lists(&text) * page_bytes);
+        if let Ok(text) = read_text(ZONEINFO) {
+            memory.per_cpu_lists = Some(parse_per_cpu_lists(&text) * page_bytes);
+            memory.kernel_reserve = Some(parse_kernel_reserve(&text) * page_bytes);
+        }
+        memory.cgroup_room = cgroup::room();
         Ok(memory)
     }
 }
@@ -65,12 +84,17 @@ impl SystemMemory {
 /// [`OsError::Malformed`] when one is no size.
 pub fn parse_meminfo(text: &str) -> Result<SystemMemory, OsError> {
     let figure = |name| field_kib(MEMINFO, text, name);
+    let cached = figure("Active(file)")? + figure("Inactive(file)")?;
+    let held = figure("Mapped")? + figure("Dirty")? + figure("Writeback")?;
     Ok(SystemMemory {
         total: figure("MemTotal")?,
         free: figure("MemFree")?,
         available: figure("MemAvailable")?,
         slab: figure("Slab")?,
+        clean_cache: cached.saturating_sub(held),
         per_cpu_lists: None,
+        kernel_reserve: None,
+        cgroup_room: None,
     })
 }
 
@@ -81,6 +105,34 @@ pub fn parse_per_cpu_lists(text: &str) -> u64 {
         .filter_map(|line| line.trim_start().strip_prefix("count:"))
         .filter_map(|count| count.trim().parse::<u64>().ok())
         .sum()
+}
+
+/// Pages no ordinary allocation gets, from the text of `/proc/zoneinfo`: in each zone the high watermark and what it
+/// protects against allocations meant for the zones above, at most all of the zone (`calculate_totalreserve_pages` in
+/// `mm/page_alloc.c`).
+#[must_use]
+pub fn parse_kernel_reserve(text: &str) -> u64 {
+    let mut sum = 0;
+    let (mut high, mut managed) = (0, 0);
+    for line in text.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let (name, value) = (words.next(), words.next());
+        let page_count = || value.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        match name {
+            Some("high") => high = page_count(),
+            Some("managed") => managed = page_count(),
+            // The last line of a zone's own figures.
+            Some("protection:") => {
+                let listed = line.split(['(', ',', ')']).skip(1);
+                let protected = listed
+                    .filter_map(|text| text.trim().parse::<u64>().ok())
+                    .max();
+                sum += managed.min(high + protected.unwrap_or(0));
+            }
+            _ => {}
+        }
+    }
+    sum
 }
 
 /// Where a [`Resident`] comes from.
@@ -132,6 +184,14 @@ fn field_kib(path: &str, text: &str, name: &str) -> Result<u64, OsError> {
         .ok_or_else(|| OsError::missing(path, name))?;
     let kib = rest.trim().trim_end_matches("kB").trim_end();
     Ok(number(path, "a size in kB", kib)? << 10)
+}
+
+/// Makes this process the first that the kernel's OOM killer takes (`proc_pid_oom_score_adj(5)`; raising one's own
+/// score needs no privilege). A half's memory is nearly all in its sockets, which the killer does not see in its
+/// size, so it would take a stranger and free nothing. False where `/proc` is not writable.
+#[must_use]
+pub fn volunteer_for_oom_killer() -> bool {
+    std::fs::write("/proc/self/oom_score_adj", "1000").is_ok()
 }
 
 /// Bytes of every slab cache this kernel lists, by name.
@@ -187,10 +247,15 @@ Cached:           948112 kB
 SwapCached:            0 kB
 Active:           308344 kB
 Inactive:         640576 kB
+Active(anon):       1544 kB
+Inactive(anon):     2176 kB
+Active(file):     306800 kB
+Inactive(file):   638400 kB
 SwapTotal:             0 kB
 SwapFree:              0 kB
 Dirty:                12 kB
 Writeback:             0 kB
+Mapped:           126828 kB
 Slab:              78320 kB
 ";
     const SLAB_SAMPLE: &str = "\
@@ -206,6 +271,7 @@ io_kiocb       0      0    256   16    1 : tunables    0    0    0 : slabdata   
         assert_eq!(memory.total, 24_684_092 << 10);
         assert_eq!(memory.free, 23_294_448 << 10);
         assert_eq!(memory.slab, 78_320 << 10);
+        assert_eq!(memory.clean_cache, (306_800 + 638_400 - 126_828 - 12) << 10);
         assert!(parse_meminfo("MemTotal: many\n").is_err());
     }
 
@@ -215,6 +281,41 @@ io_kiocb       0      0    256   16    1 : tunables    0    0    0 : slabdata   
                       cpu: 1\n              count:    4923\n  nr_free_pages 3\n";
         assert_eq!(parse_per_cpu_lists(sample), 11_090);
         assert_eq!(parse_per_cpu_lists(""), 0);
+    }
+
+    #[test]
+    fn each_zone_keeps_its_watermark_and_what_it_protects() {
+        let sample = "\
+Node 0, zone      DMA
+  pages free     3840
+        high     37
+        managed  3840
+        protection: (0, 3019, 9931, 9931)
+Node 0, zone   Normal
+        high     17611
+        managed  1769472
+        protection: (0, 0, 0, 0)
+  pagesets
+    cpu: 0
+              high:     3205
+";
+        assert_eq!(parse_kernel_reserve(sample), 3_840 + 17_611);
+        assert_eq!(parse_kernel_reserve(""), 0);
+    }
+
+    #[test]
+    fn usable_is_free_and_half_the_clean_cache_within_the_cgroup() {
+        let mut memory = parse_meminfo(MEMINFO_SAMPLE).unwrap();
+        let whole = memory.free + memory.clean_cache / 2;
+        assert_eq!(memory.usable(), whole);
+        memory.kernel_reserve = Some(100 << 20);
+        memory.per_cpu_lists = Some(30 << 20);
+        assert_eq!(memory.usable(), whole - (70 << 20));
+        memory.cgroup_room = Some(1 << 30);
+        assert_eq!(memory.usable(), 1 << 30);
+        memory.cgroup_room = None;
+        memory.kernel_reserve = Some(u64::MAX);
+        assert_eq!(memory.usable(), 0);
     }
 
     #[test]

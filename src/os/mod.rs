@@ -3,6 +3,7 @@
 //!
 //! | file | subject | from |
 //! |---|---|---|
+//! | [`cgroup`] | what a container may still take | `/sys/fs/cgroup` |
 //! | [`cores`] | which cores may be used, pinning | `sched_getaffinity(2)` |
 //! | [`cpu`] | CPU time of the system and of processes | `/proc/stat`, process clocks |
 //! | [`established`] | live TCP connections by port | `sock_diag(7)` |
@@ -15,6 +16,7 @@
 //! an [`OsError`] with a reason, never zero. `/proc/net` is that of the calling thread's network
 //! namespace.
 
+pub mod cgroup;
 pub mod cores;
 pub mod cpu;
 pub mod established;

@@ -147,6 +147,12 @@ pub struct TcpCounters {
     pub listen_drops: u64,
     /// `ListenOverflows`: those refused because the accept queue was full.
     pub listen_overflows: u64,
+    /// `TCPReqQFullDrop`: SYNs refused because the SYN queue (`tcp_max_syn_backlog`) was full.
+    pub syn_queue_drops: u64,
+    /// `TCPReqQFullDoCookies`: SYNs answered with a cookie instead, for the same reason.
+    pub syn_cookies: u64,
+    /// `TCPSynRetrans`: SYNs and SYN-ACKs sent again.
+    pub syn_retransmits: u64,
     /// `TCPTimeouts`: retransmission timers that fired.
     pub timeouts: u64,
     /// `TCPAbortOnTimeout`: connections the kernel gave up on; keepalive's verdicts are among them.
@@ -179,6 +185,9 @@ pub fn parse_tcp(netstat: &str, snmp: &str) -> Result<TcpCounters, OsError> {
         keepalive_probes: extended("TCPKeepAlive")?,
         listen_drops: extended("ListenDrops")?,
         listen_overflows: extended("ListenOverflows")?,
+        syn_queue_drops: extended("TCPReqQFullDrop")?,
+        syn_cookies: extended("TCPReqQFullDoCookies")?,
+        syn_retransmits: extended("TCPSynRetrans")?,
         timeouts: extended("TCPTimeouts")?,
         aborted_on_timeout: extended("TCPAbortOnTimeout")?,
         retransmitted: basic("RetransSegs")?,
@@ -308,8 +317,8 @@ Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens CurrEstab InSegs OutSegs Ret
 Tcp: 1 200 120000 -1 80 12 7209 4494 3 0
 ";
     const NETSTAT_SAMPLE: &str = "\
-TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPTimeouts TCPAbortOnTimeout TCPKeepAlive
-TcpExt: 0 4 5 6 7 814
+TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPTimeouts TCPAbortOnTimeout TCPKeepAlive TCPReqQFullDoCookies TCPReqQFullDrop TCPSynRetrans
+TcpExt: 0 4 5 6 7 814 8 9 10
 IpExt: InNoRoutes InTruncatedPkts
 IpExt: 0 0
 ";
@@ -337,6 +346,9 @@ IpExt: 0 0
             keepalive_probes: 814,
             listen_drops: 5,
             listen_overflows: 4,
+            syn_queue_drops: 9,
+            syn_cookies: 8,
+            syn_retransmits: 10,
             timeouts: 6,
             aborted_on_timeout: 7,
             retransmitted: 3,

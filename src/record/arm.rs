@@ -46,6 +46,10 @@ pub struct ArmRecord {
     /// The load process likewise.
     #[serde(default)]
     pub load_cpu_ns_per_event: Option<Estimate>,
+    /// Connections established per second of the ramp, median of the rounds. A record without the key did not keep
+    /// it.
+    #[serde(default)]
+    pub connects_per_second: Option<f64>,
     /// CPU in the windows by account, mean of the rounds, gross (control not subtracted).
     pub cpu_ns: CpuNanos,
     /// Packets per event on the path's interface, net of `none`.
@@ -151,6 +155,33 @@ pub struct Drops {
     pub retransmitted: u64,
 }
 
+/// What the listeners and the SYN queue met with while connections were opened; all counts of the network
+/// namespace. The kernel sends a lost SYN again after a second, so any of these shows as connect times of seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpeningPressure {
+    /// `TcpExt ListenOverflows`: an accept queue was full.
+    pub listen_overflows: u64,
+    /// `TcpExt ListenDrops`: refused by a listener for any reason.
+    pub listen_drops: u64,
+    /// `TcpExt TCPReqQFullDrop`: the SYN queue was full.
+    pub syn_queue_drops: u64,
+    /// `TcpExt TCPReqQFullDoCookies`: the same, answered with a cookie.
+    pub syn_cookies: u64,
+    /// `TcpExt TCPSynRetrans`: SYNs and SYN-ACKs sent again.
+    pub syn_retransmits: u64,
+}
+
+/// How the connections of one round were opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OpeningRecord {
+    /// From the first connect to the answer to the last, by the load generator's own clock.
+    pub took_ns: Option<u64>,
+    /// Established ÷ the line above.
+    pub connects_per_second: Option<f64>,
+    /// What the listeners and the SYN queue met with.
+    pub pressure: OpeningPressure,
+}
+
 /// How bunched keepalive probes were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Burst {
@@ -178,6 +209,9 @@ pub struct RoundRecord {
     pub counting_window_ns: u64,
     /// Time from the first connect to the last established.
     pub ramp_ms: u64,
+    /// How they were opened. A record without the key did not keep it.
+    #[serde(default)]
+    pub opening: OpeningRecord,
     /// Asked for.
     pub connections_requested: u64,
     /// Established, the smaller of both ends' counts.

@@ -11,12 +11,17 @@
 
 mod arm;
 mod histogram;
+mod scale;
 
 pub use arm::{
     ArmRecord, Burst, Comparison, ComparisonEntry, CpuNanos, Drops, Estimate, MemoryPerConnection,
-    RoundRecord, Rung,
+    OpeningPressure, OpeningRecord, RoundRecord, Rung,
 };
 pub use histogram::{HistogramError, HistogramRecord, decode, encode, merge, new_histogram};
+
+pub use scale::{
+    FloorRecord, HoldRecord, ScaleAxis, ScaleMemory, ScaleRecord, ScaleRung, StopRecord,
+};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,6 +35,9 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub enum Kind {
     /// `compare`: what each mechanism costs.
     Cost,
+    /// `scale`: the same over a ladder of connection counts, or of ticks. The arms stand in
+    /// [`Record::scale`], rung by rung, and `arms` is empty.
+    Scale,
 }
 
 /// One run, whole.
@@ -63,6 +71,9 @@ pub struct Record {
     pub comparisons: Vec<Comparison>,
     /// A smaller population at which keepalive's bursts fit the backlog, measured when the main one overflows it.
     pub drop_free_rung: Option<Rung>,
+    /// The rungs of `scale`; absent in every other kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<ScaleRecord>,
     /// One row a second, all arms in the order they ran.
     pub samples: Vec<Sample>,
 }
@@ -123,6 +134,13 @@ pub struct Config {
     pub rounds: u32,
     /// Connections opened per second; `null` means as fast as the in-flight cap lets them.
     pub ramp_rate_per_second: Option<u64>,
+    /// Connects unanswered at once per core thread of the load generator. A record without the key did not keep
+    /// it: 256, or the accept queue where that is shorter.
+    #[serde(default)]
+    pub in_flight_per_core: Option<u64>,
+    /// What the run was allowed to take; `null` is what the machine has, less a reserve.
+    #[serde(default)]
+    pub memory_limit_bytes: Option<u64>,
     /// Period of a core thread.
     pub tick_us: u64,
     /// `staggered` or `aligned`.

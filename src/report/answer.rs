@@ -10,6 +10,9 @@ use crate::record::{ArmRecord, Comparison, Estimate, Record};
 
 /// The sentences a reader must not miss, most important first.
 pub(super) fn headline(record: &Record) -> Vec<String> {
+    if let Some(scale) = &record.scale {
+        return super::scale::headline(record, scale);
+    }
     let mut sentences: Vec<String> = record.arms.iter().filter_map(harm).collect();
     let answer = match &record.drop_free_rung {
         Some(rung) => cost(record, rung.connections, &rung.arms, &rung.comparisons)
@@ -129,7 +132,7 @@ fn cost(
 }
 
 /// What one event of the arm is.
-fn event_word(arm: &str) -> &'static str {
+pub(super) fn event_word(arm: &str) -> &'static str {
     if arm.starts_with("keepalive") {
         "delivered probe"
     } else if arm.starts_with("heartbeat-oneway") {

@@ -4,8 +4,9 @@
 use super::format::{float_i, whole};
 use crate::record::{
     ArmRecord, Burst, Comparison, ComparisonEntry, Config, CpuNanos, Drops, Environment, Estimate,
-    HistogramRecord, Kind, MemoryPerConnection, Record, RoundRecord, Rung, SCHEMA_VERSION, Sample,
-    Warning, encode, new_histogram,
+    FloorRecord, HistogramRecord, HoldRecord, Kind, MemoryPerConnection, Record, RoundRecord, Rung,
+    SCHEMA_VERSION, Sample, ScaleAxis, ScaleMemory, ScaleRecord, ScaleRung, Warning, encode,
+    new_histogram,
 };
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
@@ -310,6 +311,8 @@ fn config() -> Config {
         steady_ms: 20_000,
         settle_ms: 3_000,
         rounds: ROUNDS,
+        in_flight_per_core: Some(256),
+        memory_limit_bytes: None,
         ramp_rate_per_second: None,
         tick_us: 8_000,
         phases: "staggered".to_owned(),
@@ -410,6 +413,7 @@ pub(crate) fn record() -> Record {
         ],
         comparisons: comparisons(),
         drop_free_rung: Some(rung()),
+        scale: None,
         samples: samples(),
     }
 }
@@ -427,4 +431,57 @@ pub(super) fn calm_record() -> Record {
     ];
     record.comparisons[0] = comparison("cpu_ns_per_event", "CPU per event", &entries, true);
     record
+}
+
+/// A climb of three rungs with a floor and a hold.
+pub(super) fn scale_record() -> Record {
+    let rung = |connections: u64| ScaleRung {
+        connections,
+        reason: "asked for".to_owned(),
+        tick_us: 8_000,
+        server_rings: "2 core threads × 1 ring × 5,689".to_owned(),
+        load_rings: "2 core threads × 1 ring × 5,000".to_owned(),
+        destinations: connections.div_ceil(14_116),
+        arms: [
+            none_arm(connections),
+            keepalive_arm(connections, connections > 100_000),
+            heartbeat_arm("heartbeat", 18_000, 3.0, connections),
+        ]
+        .map(|arm| ArmRecord {
+            connects_per_second: Some(81_000.0),
+            ..arm
+        })
+        .to_vec(),
+        comparisons: Vec::new(),
+    };
+    let point = |pairs: u64, cost: i64| FloorRecord {
+        pairs,
+        exchanges: 100_000,
+        cpu_ns_per_exchange: estimate(cost, cost / 20),
+    };
+    Record {
+        kind: Kind::Scale,
+        arms: Vec::new(),
+        comparisons: Vec::new(),
+        drop_free_rung: None,
+        scale: Some(ScaleRecord {
+            axis: ScaleAxis::Connections,
+            asked: ["10,000", "100,000", "max"].map(str::to_owned).to_vec(),
+            not_reached: None,
+            rungs: [10_000, 100_000, 2_500_000].map(rung).to_vec(),
+            hold: Some(HoldRecord {
+                steady_ms: 600_000,
+                arm: heartbeat_arm("heartbeat", 17_000, 3.0, 2_500_000),
+            }),
+            floor: vec![point(1_000, 6_500), point(9_968, 11_500)],
+            memory: ScaleMemory {
+                usable_bytes_at_start: 24 << 30,
+                reserve_bytes: 256 << 20,
+                bytes_per_connection: Some(8_600),
+                connections_that_fit: Some(2_900_000),
+            },
+            stops: Vec::new(),
+        }),
+        ..record()
+    }
 }

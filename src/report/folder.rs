@@ -5,7 +5,7 @@
 //! gets its final name in one step.
 
 use super::{hgrm, hlog, html, plots, samples_csv};
-use crate::record::{ArmRecord, Record, SCHEMA_VERSION};
+use crate::record::{ArmRecord, Record, SCHEMA_VERSION, ScaleAxis};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use std::ffi::OsString;
@@ -230,6 +230,19 @@ fn rendered(record: &Record) -> Result<Vec<(String, String)>, FolderError> {
                 &format!("{}@{}", safe(&arm.name), rung.connections),
             )?);
         }
+    }
+    for rung in record.scale.iter().flat_map(|scale| &scale.rungs) {
+        let place = match record.scale.as_ref().map(|scale| scale.axis) {
+            Some(ScaleAxis::Tick) => format!("{}-tick{}us", rung.connections, rung.tick_us),
+            _ => rung.connections.to_string(),
+        };
+        for arm in &rung.arms {
+            files.extend(histograms(arm, &format!("{}@{place}", safe(&arm.name)))?);
+        }
+    }
+    if let Some(hold) = record.scale.as_ref().and_then(|scale| scale.hold.as_ref()) {
+        let stem = format!("{}@hold", safe(&hold.arm.name));
+        files.extend(histograms(&hold.arm, &stem)?);
     }
     let plots = plots(record).map_err(|error| damaged("charts", &error))?;
     files.push(("report.html".to_owned(), html::page(record, &plots)));

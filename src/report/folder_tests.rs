@@ -166,3 +166,51 @@ fn sample_for_the_eye() {
     )
     .unwrap();
 }
+
+#[test]
+fn a_climb_keeps_every_rung_its_hold_and_its_curves() {
+    let home = tempfile::tempdir().unwrap();
+    let record = fixture::scale_record();
+    let place = ResultFolder::reserve(&home.path().join("run")).unwrap();
+    let kept = place.write(&record).unwrap();
+    for name in [
+        "heartbeat@10000.rtt.hgrm",
+        "heartbeat@2500000.rtt.hlog",
+        "heartbeat@hold.rtt.hgrm",
+        "scale-cpu.svg",
+        "scale-memory.svg",
+        "scale-rtt.svg",
+        "scale-connects.svg",
+        "report.html",
+        "samples.csv",
+    ] {
+        assert!(kept.join(name).is_file(), "{name}");
+    }
+    let read = load(&kept).unwrap();
+    assert_eq!(read.scale.unwrap().rungs.len(), 3);
+}
+
+#[test]
+fn a_record_of_before_there_was_scale_still_opens() {
+    let mut older = serde_json::to_value(fixture::record()).unwrap();
+    assert!(
+        older.get("scale").is_none(),
+        "absent where it does not belong"
+    );
+    for arm in older["arms"].as_array_mut().unwrap() {
+        let arm = arm.as_object_mut().unwrap();
+        assert!(arm.remove("connects_per_second").is_some());
+        for round in arm["rounds_detail"].as_array_mut().unwrap() {
+            assert!(round.as_object_mut().unwrap().remove("opening").is_some());
+        }
+    }
+    let config = older["config"].as_object_mut().unwrap();
+    for key in ["in_flight_per_core", "memory_limit_bytes"] {
+        assert!(config.remove(key).is_some(), "{key}");
+    }
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("record.json"), older.to_string()).unwrap();
+    let read = load(home.path()).unwrap();
+    assert_eq!(read.arms[0].rounds_detail[0].opening.took_ns, None);
+    assert!(read.scale.is_none());
+}

@@ -110,6 +110,15 @@ pub(super) fn millis(value: u64) -> String {
     }
 }
 
+/// A span in microseconds, as ticks are told: `8 ms`, `500 µs`.
+pub(super) fn micros(value: u64) -> String {
+    if value.is_multiple_of(1_000) {
+        millis(value / 1_000)
+    } else {
+        format!("{value}{NO_BREAK}µs")
+    }
+}
+
 /// A footnote mark: `¹²`.
 pub(super) fn superscript(number: usize) -> String {
     let digits = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
@@ -188,6 +197,8 @@ mod tests {
         assert_eq!(compact(0.0), "0");
         assert_eq!(plain(&millis(9_000)), "9 s");
         assert_eq!(plain(&millis(1_500)), "1500 ms");
+        assert_eq!(plain(&micros(8_000)), "8 ms");
+        assert_eq!(plain(&micros(500)), "500 µs");
         assert_eq!(superscript(12), "¹²");
         assert_eq!(whole(-1.0), 0);
     }

@@ -8,8 +8,9 @@ use super::answer;
 use super::format::{self, ABSENT, superscript};
 use super::plot::{Plot, PlotError, plots};
 use super::rows::{CostTable, Row};
+use super::scale;
 use super::text::settings;
-use crate::record::{Comparison, Environment, Record, Rung};
+use crate::record::{ArmRecord, Comparison, Environment, Kind, Record, Rung};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::collections::BTreeMap;
 
@@ -25,10 +26,11 @@ pub fn html(record: &Record) -> Result<String, PlotError> {
 
 /// The page around charts already drawn.
 pub(super) fn page(record: &Record, plots: &[Plot]) -> String {
-    let title = record
-        .label
-        .as_deref()
-        .unwrap_or("heartbeat and keepalive compared");
+    let usual = match record.kind {
+        Kind::Cost => "heartbeat and keepalive compared",
+        Kind::Scale => "heartbeat and keepalive at scale",
+    };
+    let title = record.label.as_deref().unwrap_or(usual);
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -48,7 +50,10 @@ pub(super) fn page(record: &Record, plots: &[Plot]) -> String {
                     @for sentence in answer::headline(record) { p.answer { (sentence) } }
                     p.verdict.bad[!record.valid] { (answer::verdict(record)) }
                 }
-                main { (body(record, plots)) }
+                main {
+                    @if let Some(scale) = &record.scale { (scale::body(record, scale, plots)) }
+                    @else { (body(record, plots)) }
+                }
                 footer { p.quiet { "Rendered from record.json beside this page; "
                     "ringbeat report renders it again." } }
             }
@@ -72,7 +77,7 @@ fn body(record: &Record, plots: &[Plot]) -> Markup {
             (winners(&record.comparisons))
         }
         @if let Some(rung) = &record.drop_free_rung { (drop_free(rung)) }
-        (killed(record))
+        (killed(record.arms.iter()))
         @if !rest.is_empty() {
             section {
                 h2 { "Over time, and percentile by percentile" }
@@ -86,13 +91,13 @@ fn body(record: &Record, plots: &[Plot]) -> Markup {
                 "The unexplained rest is what the machine's free memory shrank by beyond the "
                 "other rows." }
         }
-        (rounds(record))
+        (rounds(record.arms.iter()))
         (method(record))
         (environment(&record.environment))
     }
 }
 
-fn warnings(record: &Record) -> Markup {
+pub(super) fn warnings(record: &Record) -> Markup {
     html! {
         @if !record.warnings.is_empty() {
             section.warnings {
@@ -111,21 +116,23 @@ fn warnings(record: &Record) -> Markup {
     }
 }
 
-fn cost_table(table: &CostTable) -> Markup {
+pub(super) fn cost_table(table: &CostTable) -> Markup {
+    let winners = table.has_winners();
+    let columns = table.arms.len() + 1 + usize::from(winners);
     html! {
         div.scroll {
             table {
                 thead { tr {
                     th scope="col" { "figure" }
                     @for arm in &table.arms { th scope="col" { (arm) } }
-                    th.left scope="col" { "winner" }
+                    @if winners { th.left scope="col" { "winner" } }
                 } }
                 @for group in &table.groups {
                     tbody {
                         tr.group {
-                            th colspan=(table.arms.len() + 2) scope="rowgroup" { (group.title) }
+                            th colspan=(columns) scope="rowgroup" { (group.title) }
                         }
-                        @for row in &group.rows { (table_row(row)) }
+                        @for row in &group.rows { (table_row(row, winners)) }
                     }
                 }
             }
@@ -134,7 +141,7 @@ fn cost_table(table: &CostTable) -> Markup {
     }
 }
 
-fn table_row(row: &Row) -> Markup {
+fn table_row(row: &Row, winners: bool) -> Markup {
     html! {
         tr {
             th scope="row" { (row.label) }
@@ -144,7 +151,7 @@ fn table_row(row: &Row) -> Markup {
                     @if let Some(note) = cell.note { sup { (note) } }
                 }
             }
-            td.winner { (row.winner) }
+            @if winners { td.winner { (row.winner) } }
         }
     }
 }
@@ -186,10 +193,8 @@ fn drop_free(rung: &Rung) -> Markup {
     }
 }
 
-fn killed(record: &Record) -> Markup {
-    let harmed: Vec<_> = record
-        .arms
-        .iter()
+pub(super) fn killed<'a>(arms: impl Iterator<Item = &'a ArmRecord>) -> Markup {
+    let harmed: Vec<_> = arms
         .filter_map(|arm| Some((arm, answer::harm(arm)?)))
         .collect();
     html! {
@@ -232,7 +237,7 @@ fn figure(plots: &[Plot], name: &str) -> Markup {
     html! { @if let Some(plot) = plots.iter().find(|plot| plot.name == name) { (drawing(plot)) } }
 }
 
-fn drawing(plot: &Plot) -> Markup {
+pub(super) fn drawing(plot: &Plot) -> Markup {
     // Inside HTML an SVG needs no name space, and the page stays free of addresses.
     let inline = plot
         .svg
@@ -245,7 +250,7 @@ fn drawing(plot: &Plot) -> Markup {
     }
 }
 
-fn rounds(record: &Record) -> Markup {
+pub(super) fn rounds<'a>(arms: impl Iterator<Item = &'a ArmRecord>) -> Markup {
     html! {
         section {
             h2 { "Round by round" }
@@ -257,7 +262,7 @@ fn rounds(record: &Record) -> Markup {
                     }
                 } }
                 tbody {
-                    @for arm in &record.arms {
+                    @for arm in arms {
                         @for round in &arm.rounds_detail {
                             tr {
                                 th scope="row" { (arm.name) }
@@ -281,7 +286,7 @@ fn rounds(record: &Record) -> Markup {
     }
 }
 
-fn method(record: &Record) -> Markup {
+pub(super) fn method(record: &Record) -> Markup {
     html! {
         details {
             summary { "Method and settings" }
@@ -305,7 +310,7 @@ fn method(record: &Record) -> Markup {
     }
 }
 
-fn environment(environment: &Environment) -> Markup {
+pub(super) fn environment(environment: &Environment) -> Markup {
     let e = environment;
     let commit = e.ringbeat_commit.as_deref().unwrap_or("unknown commit");
     let hz = e

@@ -30,6 +30,7 @@ mod hlog;
 mod html;
 mod plot;
 mod rows;
+mod scale;
 mod text;
 
 pub use csv::samples_csv;

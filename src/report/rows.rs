@@ -8,6 +8,9 @@ use super::format::{self, ABSENT};
 use crate::record::{ArmRecord, Comparison, Drops, Estimate, HistogramRecord, MemoryPerConnection};
 use std::collections::BTreeSet;
 
+/// The control's name in a record of one engine.
+pub(super) const CONTROL: &str = "none";
+
 /// A whole table.
 #[derive(Debug, Default)]
 pub(super) struct CostTable {
@@ -23,7 +26,7 @@ pub(super) struct CostTable {
 #[derive(Debug)]
 pub(super) struct Group {
     /// What they have in common.
-    pub(super) title: &'static str,
+    pub(super) title: String,
     /// The rows.
     pub(super) rows: Vec<Row>,
 }
@@ -62,23 +65,23 @@ impl CostTable {
         };
         let groups = vec![
             Group {
-                title: "Cost, net of the control",
+                title: "Cost, net of the control".to_owned(),
                 rows: cost(&mut builder),
             },
             Group {
-                title: "Memory per connection",
+                title: "Memory per connection".to_owned(),
                 rows: memory(&mut builder),
             },
             Group {
-                title: "Latency",
+                title: "Latency".to_owned(),
                 rows: latency(&mut builder),
             },
             Group {
-                title: "Connections",
+                title: "Connections".to_owned(),
                 rows: connections(&mut builder),
             },
             Group {
-                title: "Traffic and drops",
+                title: "Traffic and drops".to_owned(),
                 rows: traffic(&mut builder),
             },
         ];
@@ -99,6 +102,12 @@ impl CostTable {
         };
         small.drop_unused_notes();
         small
+    }
+
+    /// Whether any row says who did best.
+    pub(super) fn has_winners(&self) -> bool {
+        let mut rows = self.groups.iter().flat_map(|group| &group.rows);
+        rows.any(|row| !row.winner.is_empty())
     }
 
     fn drop_unused_notes(&mut self) {
@@ -159,7 +168,7 @@ impl Builder<'_> {
 }
 
 /// The number of the footnote that says `text`, new or old.
-fn note(notes: &mut Vec<String>, text: String) -> usize {
+pub(super) fn note(notes: &mut Vec<String>, text: String) -> usize {
     if let Some(index) = notes.iter().position(|known| *known == text) {
         return index + 1;
     }
@@ -168,7 +177,7 @@ fn note(notes: &mut Vec<String>, text: String) -> usize {
 }
 
 /// Why `arm` lacks the figure that goes by any of `keys`.
-fn reason(arm: &ArmRecord, keys: &[&str]) -> String {
+pub(super) fn reason(arm: &ArmRecord, keys: &[&str]) -> String {
     let given = keys.iter().find_map(|key| arm.absent.get(*key));
     given.cloned().unwrap_or_else(|| {
         let probes = ["cpu_ns_per_attempt", "events_attempted", "burst"];
@@ -291,7 +300,7 @@ fn memory(builder: &mut Builder<'_>) -> Vec<Row> {
     rows
 }
 
-fn signed_bytes(value: i64) -> String {
+pub(super) fn signed_bytes(value: i64) -> String {
     let sign = if value < 0 { "−" } else { "" };
     format!("{sign}{}", format::bytes(value.unsigned_abs()))
 }

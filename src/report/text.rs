@@ -7,7 +7,9 @@
 use super::answer;
 use super::format::{self, superscript};
 use super::rows::{CostTable, Row};
+use super::scale;
 use crate::record::{Config, Record, Warning};
+use crate::units::HumanBytes;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use std::fmt::Write as _;
 
@@ -25,6 +27,9 @@ const FRAME: usize = 3;
 #[must_use]
 pub fn table(record: &Record, width: Option<u16>) -> String {
     let paragraph = width.map_or(PARAGRAPH, |w| usize::from(w).min(PARAGRAPH));
+    if let Some(scale) = &record.scale {
+        return scale::text(record, scale, width, paragraph);
+    }
     let mut text = String::new();
     for sentence in answer::headline(record) {
         text.push_str(&wrap(&sentence, paragraph, ""));
@@ -82,6 +87,9 @@ const BRIEF: [&str; 11] = [
 /// the whole table says why.
 #[must_use]
 pub fn markdown_table(record: &Record) -> String {
+    if let Some(scale) = &record.scale {
+        return scale::markdown(record, scale);
+    }
     let whole = CostTable::new(&record.arms, &record.comparisons);
     let mut text = format!("{}\n\n", answer::headline(record).join(" "));
     let mut line = |cells: Vec<String>| {
@@ -137,6 +145,17 @@ pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
         || "as fast as the in-flight cap lets them".to_owned(),
         |rate| format!("{} connections per second", format::count(rate)),
     );
+    let ramp = match config.in_flight_per_core {
+        Some(most) => format!(
+            "{ramp}, {} connects in flight per core",
+            format::count(most)
+        ),
+        None => ramp,
+    };
+    let memory = config.memory_limit_bytes.map_or_else(
+        || "what the host has, less a reserve".to_owned(),
+        |limit| HumanBytes(limit).to_string(),
+    );
     let keepalive = format!(
         "idle {} s, interval {} s, count {}, on the {} side",
         config.keepalive_idle_s,
@@ -164,6 +183,7 @@ pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
         ("settle", format::millis(config.settle_ms)),
         ("rounds", config.rounds.to_string()),
         ("ramp", ramp),
+        ("memory limit", memory),
         (
             "tick",
             format!("{:.1} ms", format::float_u(config.tick_us) / 1e3),
@@ -178,7 +198,7 @@ pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn header(arms: &[String], with_winner: bool) -> Vec<String> {
+pub(super) fn header(arms: &[String], with_winner: bool) -> Vec<String> {
     let mut titles = vec![String::new()];
     titles.extend(arms.iter().cloned());
     if with_winner {
@@ -187,7 +207,7 @@ fn header(arms: &[String], with_winner: bool) -> Vec<String> {
     titles
 }
 
-fn cells(row: &Row, arms: std::ops::Range<usize>, with_winner: bool) -> Vec<String> {
+pub(super) fn cells(row: &Row, arms: std::ops::Range<usize>, with_winner: bool) -> Vec<String> {
     let mut cells = vec![row.label.clone()];
     cells.extend(row.cells[arms].iter().map(super::rows::Cell::marked));
     if with_winner {
@@ -197,9 +217,10 @@ fn cells(row: &Row, arms: std::ops::Range<usize>, with_winner: bool) -> Vec<Stri
 }
 
 /// Draws the table in as many blocks as `width` asks for.
-fn draw(whole: &CostTable, width: Option<u16>) -> String {
+pub(super) fn draw(whole: &CostTable, width: Option<u16>) -> String {
     let arms = whole.arms.len();
-    let natural = block(whole, 0..arms, true, None);
+    let winners = whole.has_winners();
+    let natural = block(whole, 0..arms, winners, None);
     let Some(width) = width else {
         return natural;
     };
@@ -208,7 +229,7 @@ fn draw(whole: &CostTable, width: Option<u16>) -> String {
         return natural;
     }
     let room = room.saturating_sub(LABEL + FRAME + 1);
-    let with_winner = room.saturating_sub(WINNER + FRAME) / (ARM + FRAME) >= arms;
+    let with_winner = winners && room.saturating_sub(WINNER + FRAME) / (ARM + FRAME) >= arms;
     let per_block = (room / (ARM + FRAME)).clamp(1, arms.max(1));
     if with_winner || per_block >= arms {
         return block(whole, 0..arms, with_winner, Some(width));
@@ -254,7 +275,7 @@ fn block(
     format!("{table}\n")
 }
 
-fn footnotes(whole: &CostTable, width: usize) -> String {
+pub(super) fn footnotes(whole: &CostTable, width: usize) -> String {
     let line = |(place, note): (usize, &String)| {
         wrap(&format!("{} {note}", superscript(place + 1)), width, "  ")
     };
@@ -275,7 +296,7 @@ fn winners(record: &Record, width: usize) -> String {
     }
 }
 
-fn warnings(warnings: &[Warning], width: usize) -> String {
+pub(super) fn warnings(warnings: &[Warning], width: usize) -> String {
     let mut text = String::new();
     for warning in warnings {
         let weight = if warning.invalidates {
@@ -292,7 +313,7 @@ fn warnings(warnings: &[Warning], width: usize) -> String {
 
 /// Breaks `text` at spaces so that no line exceeds `width`; later lines begin with `indent`. A word
 /// longer than a line is cut.
-fn wrap(text: &str, width: usize, indent: &str) -> String {
+pub(super) fn wrap(text: &str, width: usize, indent: &str) -> String {
     let width = width.max(indent.len() + 8);
     let lead: String = text.chars().take_while(|c| *c == ' ').collect();
     let (mut wrapped, mut line, mut used) = (String::new(), lead.clone(), lead.len());

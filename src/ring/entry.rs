@@ -10,6 +10,7 @@ use super::pool::GROUP;
 use super::token::{Token, TokenKind};
 use io_uring::types::{DestinationSlot, Fd, Fixed};
 use io_uring::{opcode, squeue};
+use std::net::SocketAddrV4;
 
 /// `IORING_RECVSEND_POLL_FIRST`: an idle connection has nothing to read yet, and an attempt without a free buffer
 /// would fail at once instead of waiting for data.
@@ -42,6 +43,13 @@ pub(super) fn entry_for(
             option,
             token,
         } => set_option(slot, &options[option as usize])
+            .flags(silent)
+            .user_data(token.pack()),
+        Operation::Bind {
+            slot,
+            source,
+            token,
+        } => bind(slot, arena.address(Some(SocketAddrV4::new(source, 0))))
             .flags(silent)
             .user_data(token.pack()),
         Operation::Connect {
@@ -88,8 +96,15 @@ pub(super) fn entry_for(
 }
 
 fn connect(slot: u32, address: *const libc::sockaddr) -> squeue::Entry {
-    let length = u32::try_from(size_of::<libc::sockaddr_in>()).unwrap_or(16);
-    opcode::Connect::new(Fixed(slot), address, length).build()
+    opcode::Connect::new(Fixed(slot), address, address_length()).build()
+}
+
+fn bind(slot: u32, address: *const libc::sockaddr) -> squeue::Entry {
+    opcode::Bind::new(Fixed(slot), address, address_length()).build()
+}
+
+fn address_length() -> libc::socklen_t {
+    u32::try_from(size_of::<libc::sockaddr_in>()).unwrap_or(16)
 }
 
 fn set_option(slot: u32, option: &SocketOption) -> squeue::Entry {

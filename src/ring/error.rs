@@ -1,6 +1,7 @@
 //! What can go wrong with a ring, with the likely cause and the command that mends it.
 
 use std::io;
+use std::net::Ipv4Addr;
 
 /// A ring could not be set up, or stopped working.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,16 @@ pub enum RingError {
         "a ring could not be created ({source}): out of memory or open files; use fewer connections"
     )]
     Resources {
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// An address that no connection can come from.
+    #[error(
+        "{address} cannot be a source address ({source}): is it one of this host's? See `ip -4 address`"
+    )]
+    Source {
+        /// The address.
+        address: Ipv4Addr,
         /// The kernel's answer.
         source: io::Error,
     },

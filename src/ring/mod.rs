@@ -26,7 +26,7 @@ mod token;
 pub use error::{OLDEST_KERNEL, RingError};
 pub use operation::{Completion, Operation, RECEIVE_BYTES, SEND_BYTES};
 pub use option::SocketOption;
-pub use self_test::self_test;
+pub use self_test::{self_test, self_test_bind};
 pub use token::{GENERATION_LIMIT, Token, TokenKind};
 
 use arena::Arena;

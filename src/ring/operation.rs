@@ -4,7 +4,7 @@
 //! fake one of the tests. Nothing here holds a pointer: bytes travel by value or as a borrowed slice.
 
 use super::token::Token;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::RawFd;
 
 /// Bytes one send carries.
@@ -35,6 +35,17 @@ pub enum Operation {
         slot: u32,
         /// Index into the options given to [`Ring::new`](super::Ring::new).
         option: u32,
+        /// Comes back on failure.
+        token: Token,
+    },
+    /// Give the socket in `slot` its source address; the port is left to the connect. Needs
+    /// [`SocketOption::bind_address_no_port`](super::SocketOption::bind_address_no_port), or the kernel takes a port
+    /// here that no other connection from that address can have. Silent on success.
+    Bind {
+        /// The socket.
+        slot: u32,
+        /// An address of this host.
+        source: Ipv4Addr,
         /// Comes back on failure.
         token: Token,
     },

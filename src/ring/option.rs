@@ -5,6 +5,8 @@
 //! Sockets a listener accepts inherit theirs; these are for sockets a ring opens itself. Source: tcp(7), and
 //! `io_uring/cmd_net.c` (since Linux 6.7).
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::IpBindAddressNoPort;
 use socket2::{Socket, TcpKeepalive};
 use std::io;
 use std::time::Duration;
@@ -79,8 +81,18 @@ impl SocketOption {
             (libc::IPPROTO_TCP, libc::TCP_KEEPCNT) => {
                 socket.set_tcp_keepalive(&TcpKeepalive::new().with_retries(integer))
             }
+            (libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT) => {
+                setsockopt(socket, IpBindAddressNoPort, &(integer != 0)).map_err(Into::into)
+            }
             _ => Err(io::Error::from_raw_os_error(libc::ENOPROTOOPT)),
         }
+    }
+
+    /// `IP_BIND_ADDRESS_NO_PORT` on (ip(7), since Linux 4.2): a bind to an address leaves the port to the connect,
+    /// so that one port serves as many connections as there are destinations.
+    #[must_use]
+    pub fn bind_address_no_port() -> Self {
+        Self::integer(libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)
     }
 
     /// The four options that switch kernel keepalive on: seconds, seconds, probes.

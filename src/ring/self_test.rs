@@ -5,6 +5,8 @@
 
 use super::{Operation, Ring, RingError, RingSize, SocketOption, Token, TokenKind};
 use std::collections::BTreeMap;
+use std::io;
+use std::net::Ipv4Addr;
 
 /// Tries every feature the rings rely on. Returns what was found, by name, for the record.
 ///
@@ -71,6 +73,60 @@ pub fn self_test() -> Result<BTreeMap<String, String>, RingError> {
         }),
         None => Ok(features()),
     }
+}
+
+/// Proves that connections can come from each of `sources`: binds a throw-away socket to each.
+///
+/// # Errors
+/// [`RingError::Feature`] before Linux 6.11, [`RingError::Source`] for an address that is not this host's.
+pub fn self_test_bind(sources: &[Ipv4Addr]) -> Result<(), RingError> {
+    let mut ring = Ring::new(RingSize::new(1), &[SocketOption::bind_address_no_port()])?;
+    let token = |kind| Token::new(kind, 0, 0);
+    for &source in sources {
+        let steps = [
+            Operation::Open {
+                slot: 0,
+                token: token(TokenKind::Open),
+            },
+            Operation::SetOption {
+                slot: 0,
+                option: 0,
+                token: token(TokenKind::Option),
+            },
+            Operation::Bind {
+                slot: 0,
+                source,
+                token: token(TokenKind::Bind),
+            },
+            Operation::Close {
+                slot: 0,
+                token: token(TokenKind::Close),
+            },
+        ];
+        let mut failed = None;
+        let pushed = steps.iter().all(|step| ring.push(step));
+        while ring.has_work() {
+            ring.enter()?;
+            ring.reap(|completion| failed = failed.or_else(|| completion.result.err()))?;
+        }
+        match failed {
+            None if pushed => {}
+            Some(errno) if errno != libc::EINVAL => {
+                let cause = io::Error::from_raw_os_error(errno);
+                return Err(RingError::Source {
+                    address: source,
+                    source: cause,
+                });
+            }
+            _ => {
+                return Err(RingError::Feature {
+                    feature: "IORING_OP_BIND",
+                    needed: "6.11",
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn features() -> BTreeMap<String, String> {

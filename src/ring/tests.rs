@@ -384,3 +384,64 @@ fn a_table_above_the_limit_on_open_files_is_refused_with_the_remedy() {
         Ring::new(RingSize::new(1 << 21), &[]).expect_err("the kernel's own ceiling is 2^20");
     assert!(error.to_string().contains("ulimit -n"), "{error}");
 }
+
+#[test]
+fn connections_come_from_the_address_they_are_bound_to_and_share_its_ports() {
+    let options = [SocketOption::bind_address_no_port()];
+    let Ok(mut client) = Ring::new(RingSize::new(4), &options) else {
+        return;
+    };
+    let source = Ipv4Addr::new(127, 0, 0, 9);
+    if let Err(error) = self_test_bind(&[source]) {
+        skipped(&error);
+        return;
+    }
+    let (listener, address) = listener();
+    let steps = |slot: u32| {
+        let token = |kind| token(kind, slot);
+        [
+            Operation::Open {
+                slot,
+                token: token(TokenKind::Open),
+            },
+            Operation::SetOption {
+                slot,
+                option: 0,
+                token: token(TokenKind::Option),
+            },
+            Operation::Bind {
+                slot,
+                source,
+                token: token(TokenKind::Bind),
+            },
+            Operation::Connect {
+                slot,
+                address,
+                token: token(TokenKind::Connect),
+            },
+        ]
+    };
+    for slot in 0..4 {
+        let mut seen = run(&mut client, &steps(slot));
+        while seen.is_empty() {
+            seen = run(&mut client, &[]);
+        }
+        assert_eq!((seen[0].0.kind, seen[0].1), (TokenKind::Connect, Ok(0)));
+        let (_, peer) = listener.accept().unwrap();
+        assert_eq!(peer.ip(), source);
+    }
+}
+
+#[test]
+fn a_source_address_of_another_host_is_refused_by_name() {
+    let Some(_ring) = ring(1) else { return };
+    // TEST-NET-1 (RFC 5737) is nobody's.
+    match self_test_bind(&[Ipv4Addr::new(192, 0, 2, 1)]) {
+        Err(RingError::Feature { .. }) => skipped(&RingError::Feature {
+            feature: "IORING_OP_BIND",
+            needed: "6.11",
+        }),
+        Err(error) => assert!(error.to_string().contains("192.0.2.1"), "{error}"),
+        Ok(()) => panic!("an address of no host was taken"),
+    }
+}

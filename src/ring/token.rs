@@ -30,6 +30,8 @@ pub enum TokenKind {
     Abort = 10,
     /// Multishot receive.
     Stream = 11,
+    /// Source address of a socket; completes only on failure.
+    Bind = 12,
 }
 
 /// `user_data` taken apart.
@@ -89,6 +91,7 @@ impl Token {
             9 => TokenKind::Cancel,
             10 => TokenKind::Abort,
             11 => TokenKind::Stream,
+            12 => TokenKind::Bind,
             _ => return None,
         };
         let generation = (user_data >> 32) as u32 % GENERATION_LIMIT;
@@ -105,7 +108,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const KINDS: [TokenKind; 11] = [
+    const KINDS: [TokenKind; 12] = [
         TokenKind::Accept,
         TokenKind::Watch,
         TokenKind::Receive,
@@ -117,6 +120,7 @@ mod tests {
         TokenKind::Cancel,
         TokenKind::Abort,
         TokenKind::Stream,
+        TokenKind::Bind,
     ];
 
     proptest! {

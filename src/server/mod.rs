@@ -8,7 +8,8 @@
 pub(crate) mod gate;
 
 use crate::bank::{
-    BankConfig, Crew, Director, Driver, EngineConfig, Lane, Pace, Phase, PlanError, RingPlan,
+    BankConfig, CLOSES_PER_TURN, Crew, Director, Driver, EngineConfig, Lane, Pace, Phase,
+    PlanError, RingPlan,
 };
 use crate::clock::MonotonicClock;
 use crate::shard::{Instruments, Settings};
@@ -200,13 +201,22 @@ impl Acceptor {
         }
     }
 
-    fn end(&mut self, lanes: &mut [Lane], instruments: &mut Instruments, clock: MonotonicClock) {
-        for lane in &mut *lanes {
+    fn end(
+        &mut self,
+        lanes: &mut [Lane],
+        instruments: &mut Instruments,
+        clock: MonotonicClock,
+    ) -> Pace {
+        let mut left = CLOSES_PER_TURN;
+        for lane in lanes {
             lane.with(&clock, instruments, super::shard::Shard::stop_accept);
-            lane.with(&clock, instruments, |shard, cx| shard.close_all(false, cx));
+            left -= lane.with(&clock, instruments, |shard, cx| {
+                shard.close_some(left, false, cx)
+            });
         }
         // Closing the listener resets what still waits in its backlog.
         self.listener = None;
+        if left == 0 { Pace::Busy } else { Pace::Tick }
     }
 }
 
@@ -236,10 +246,7 @@ impl Director for Acceptor {
                     Pace::Tick
                 }
             }
-            Phase::Ending | Phase::Exit => {
-                self.end(lanes, instruments, clock);
-                Pace::Tick
-            }
+            Phase::Ending | Phase::Exit => self.end(lanes, instruments, clock),
         }
     }
 }

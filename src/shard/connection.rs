@@ -131,9 +131,11 @@ impl Table {
         self.connections.len()
     }
 
-    pub(crate) fn indices(&self) -> Vec<u32> {
+    /// The lowest `limit` indices in use.
+    pub(crate) fn indices(&self, limit: usize) -> Vec<u32> {
         self.connections
             .iter()
+            .take(limit)
             .filter_map(|(index, _)| u32::try_from(index).ok())
             .collect()
     }

@@ -30,7 +30,7 @@ use crate::units::{Nanos, TickClock};
 use crate::wheel::Wheel;
 use connection::{Connection, State, Table};
 use std::collections::VecDeque;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::RawFd;
 
 /// Wheel entries looked at, or timers of a sweep expired, per tick, so that a mass expiry cannot hold up the
@@ -170,10 +170,12 @@ impl Shard {
         }
     }
 
-    /// Opens a socket, sets the ring's first `options` options on it and connects it to `address`.
+    /// Opens a socket, sets the ring's first `options` options on it, binds it to `source` where one is given, and
+    /// connects it to `address`.
     pub fn connect(
         &mut self,
         address: SocketAddrV4,
+        source: Option<Ipv4Addr>,
         ordinal: u32,
         options: u32,
         cx: &mut Context<'_>,
@@ -197,6 +199,14 @@ impl Shard {
                 token,
             });
         }
+        if let Some(source) = source {
+            let token = token.with_kind(TokenKind::Bind);
+            cx.operations.push_back(Operation::Bind {
+                slot: index,
+                source,
+                token,
+            });
+        }
         cx.operations.push_back(Operation::Connect {
             slot: index,
             address,
@@ -215,6 +225,7 @@ impl Shard {
             TokenKind::Stream => self.on_stream(completion, cx),
             TokenKind::Receive => self.on_receive(completion, cx),
             TokenKind::Send => self.on_send_failure(completion, cx),
+            TokenKind::Bind => self.on_bind_failure(completion, cx),
             // A socket that could not be made or set up: its connect tells the same story and is counted.
             // A cancel that found nothing, an abort or a close that came too late: the target's own final
             // completion decides.
@@ -261,9 +272,13 @@ impl Shard {
         self.quiet = true;
     }
 
-    /// Ends every connection: with a FIN each, or with a RST each when `abort`.
-    pub fn close_all(&mut self, abort: bool, cx: &mut Context<'_>) {
-        for index in self.table.indices() {
+    /// Ends at most `limit` connections, with a FIN each, or with a RST each when `abort`, and returns how many. The
+    /// operations wait in user space, a hundred bytes for each connection: ending millions at once would take the
+    /// memory that a full machine has not got.
+    pub fn close_some(&mut self, limit: usize, abort: bool, cx: &mut Context<'_>) -> usize {
+        let indices = self.table.indices(limit);
+        let count = indices.len();
+        for index in indices {
             if abort && let Some(token) = self.table.token(index, TokenKind::Abort) {
                 let slot = self
                     .table
@@ -273,6 +288,7 @@ impl Shard {
             }
             self.close(index, CloseCause::Drained, cx);
         }
+        count
     }
 
     fn on_accept(&mut self, completion: &Completion<'_>, cx: &mut Context<'_>) {
@@ -319,6 +335,22 @@ impl Shard {
                 });
                 self.table.remove(index);
             }
+        }
+    }
+
+    /// Without its source address the connection would come from another one: it is given up, and counted as a
+    /// failed connect. Its connect's own completion then finds nobody.
+    fn on_bind_failure(&mut self, completion: &Completion<'_>, cx: &mut Context<'_>) {
+        let found = self.table.get_mut(completion.token);
+        match (found.map(|connection| connection.state), completion.result) {
+            (Some(State::Connecting), Err(errno)) => {
+                *self.counters.connects_failed.entry(errno).or_default() += 1;
+                self.close(completion.token.index, CloseCause::SocketError, cx);
+            }
+            (Some(State::Open), _) => {
+                self.close(completion.token.index, CloseCause::SocketError, cx);
+            }
+            _ => self.counters.stale_completions += 1,
         }
     }
 

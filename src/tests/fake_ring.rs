@@ -44,6 +44,8 @@ pub(super) struct Disorder {
     pub(super) blocked: usize,
     /// The kernel takes only part of a frame.
     pub(super) short_send: usize,
+    /// A source address is not this host's.
+    pub(super) unbindable: usize,
     /// Strangers have filled the backlog since the last enter.
     pub(super) crowd: usize,
     /// A frame travels in two segments.
@@ -64,6 +66,7 @@ impl Disorder {
         short_submit: 500,
         blocked: 0,
         short_send: 0,
+        unbindable: 0,
         crowd: 0,
         split: 300,
         delay: Nanos::from_millis(40),

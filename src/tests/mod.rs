@@ -8,4 +8,5 @@ mod gate;
 mod layers;
 mod simulation;
 mod socket;
+mod sources;
 mod world;

@@ -20,6 +20,8 @@ pub(super) const INTERVAL: Nanos = Nanos::from_secs(3);
 pub(super) const IDLE_TIMEOUT: Nanos = Nanos::from_secs(9);
 pub(super) const ANSWER_TIMEOUT: Nanos = Nanos::from_secs(6);
 
+/// Where every other connection comes from.
+const SOURCE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 const ADDRESS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7000);
 
 /// What a bank has for one ring.
@@ -140,7 +142,10 @@ impl World {
         for _ in 0..count {
             let ordinal = self.opened;
             self.opened += 1;
-            self.with(LOAD, |shard, cx| shard.connect(ADDRESS, ordinal, 1, cx));
+            let source = (ordinal % 2 == 1).then_some(SOURCE);
+            self.with(LOAD, |shard, cx| {
+                shard.connect(ADDRESS, source, ordinal, 1, cx);
+            });
         }
     }
 

@@ -14,7 +14,9 @@ fn options() -> CostOptions {
         steady: None,
         settle: None,
         rounds: None,
-        ramp_rate: None,
+        ramp: RampRate::OverInterval,
+        in_flight: None,
+        memory_limit: None,
         tick: Duration::from_millis(8),
         phases: Phases::Staggered,
         timers: TimersKind::Wheel,
@@ -31,6 +33,7 @@ fn options() -> CostOptions {
 fn host() -> HostFacts {
     HostFacts {
         usable_bytes: 20 << 30,
+        reserve_bytes: 256 << 20,
         nofile: 20_000,
         somaxconn: 4096,
         ephemeral: (32_768, 60_999),
@@ -113,7 +116,7 @@ fn a_burst_over_the_backlog_is_foreseen_and_a_smaller_population_found() {
         .drop_free_connections()
         .expect("100k at idle 3 s overflow 1000");
     assert!(rung < 100_000);
-    let burst = plan.predicted_burst(rung, rate_over(rung, plan.options.budget.interval));
+    let burst = plan.predicted_burst(rung, Duration::from_secs(3));
     assert!(burst * 10 <= 7_000, "{burst}");
     assert!(plan.forewarnings()[0].contains("netdev_max_backlog"));
     let quick = CostPlan::new(
@@ -131,7 +134,8 @@ fn a_burst_over_the_backlog_is_foreseen_and_a_smaller_population_found() {
         ..options()
     };
     let twice = CostPlan::new(both, host()).unwrap();
-    assert!(twice.predicted_burst(10_000, 3_333) > plan.predicted_burst(10_000, 3_333));
+    let ramp = ramp_span(10_000, Some(3_333));
+    assert!(twice.predicted_burst(10_000, ramp) > plan.predicted_burst(10_000, ramp));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 mod bars;
 mod canvas;
+mod curves;
 mod percentile;
 mod timeline;
 
@@ -50,10 +51,16 @@ impl<E: std::error::Error + Send + Sync> From<plotters::drawing::DrawingAreaErro
 /// [`PlotError::Histogram`] when a stored histogram does not open.
 pub fn plots(record: &Record) -> Result<Vec<Plot>, PlotError> {
     let mut plots = Vec::new();
+    if let Some(scale) = &record.scale {
+        plots.extend(curves::curves(scale)?);
+        plots.extend(timeline::timeline(record)?);
+        return Ok(plots);
+    }
+    let entries: Vec<_> = record.arms.iter().map(percentile::Entry::of).collect();
     plots.extend(bars::cpu_per_event(record)?);
     plots.extend(timeline::timeline(record)?);
     for subject in percentile::SUBJECTS {
-        plots.extend(percentile::percentiles(&record.arms, subject)?);
+        plots.extend(percentile::percentiles(&entries, subject)?);
     }
     plots.extend(bars::memory(record)?);
     Ok(plots)

@@ -56,11 +56,33 @@ struct Curve {
     p99: u64,
 }
 
-/// The chart of one histogram, all arms that have it overlaid; `None` when no arm does.
-pub(super) fn percentiles(arms: &[ArmRecord], subject: Subject) -> Result<Option<Plot>, PlotError> {
+/// One curve of a chart: what it is called, and whose histogram it shows.
+#[derive(Debug)]
+pub(super) struct Entry<'a> {
+    pub(super) name: String,
+    pub(super) colour: RGBColor,
+    pub(super) arm: &'a ArmRecord,
+}
+
+impl<'a> Entry<'a> {
+    /// An arm under its own name and colour.
+    pub(super) fn of(arm: &'a ArmRecord) -> Self {
+        Self {
+            name: arm.name.clone(),
+            colour: arm_colour(&arm.name),
+            arm,
+        }
+    }
+}
+
+/// The chart of one histogram, all entries that have it overlaid; `None` when none does.
+pub(super) fn percentiles(
+    entries: &[Entry<'_>],
+    subject: Subject,
+) -> Result<Option<Plot>, PlotError> {
     let mut curves = Vec::new();
-    for arm in arms {
-        curves.extend(curve(arm, subject.histogram)?);
+    for entry in entries {
+        curves.extend(curve(entry, subject.histogram)?);
     }
     if curves.is_empty() {
         return Ok(None);
@@ -84,8 +106,13 @@ pub(super) fn percentiles(arms: &[ArmRecord], subject: Subject) -> Result<Option
         .map(Some)
 }
 
-fn curve(arm: &ArmRecord, name: &str) -> Result<Option<Curve>, PlotError> {
-    let Some(stored) = arm.histograms.get(name).filter(|stored| stored.count > 0) else {
+fn curve(entry: &Entry<'_>, name: &str) -> Result<Option<Curve>, PlotError> {
+    let Some(stored) = entry
+        .arm
+        .histograms
+        .get(name)
+        .filter(|stored| stored.count > 0)
+    else {
         return Ok(None);
     };
     let histogram = stored.histogram()?;
@@ -102,8 +129,8 @@ fn curve(arm: &ArmRecord, name: &str) -> Result<Option<Curve>, PlotError> {
         points.push((x, float_u(step.value_iterated_to().max(1)).log10()));
     }
     Ok(Some(Curve {
-        name: arm.name.clone(),
-        colour: arm_colour(&arm.name),
+        name: entry.name.clone(),
+        colour: entry.colour,
         points,
         p99: stored.p99,
     }))
@@ -168,7 +195,7 @@ fn percent(x: f64) -> String {
 }
 
 /// A tick of the value axis: `50 µs`.
-fn span(log_ns: f64) -> String {
+pub(super) fn span(log_ns: f64) -> String {
     let ns = 10_f64.powf(log_ns);
     let (scaled, unit) = match ns {
         n if n < 999.0 => (n, "ns"),
@@ -181,7 +208,7 @@ fn span(log_ns: f64) -> String {
 
 /// Ticks at 1, 2 and 5 per decade when few decades are spanned, else at decades; they enclose
 /// `low..high`.
-fn value_ticks(low: f64, high: f64) -> Vec<f64> {
+pub(super) fn value_ticks(low: f64, high: f64) -> Vec<f64> {
     let steps: &[f64] = if high - low > 3.0 {
         &[1.0]
     } else {

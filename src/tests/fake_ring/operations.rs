@@ -28,6 +28,7 @@ impl Kernel {
             }
             Operation::Cancel { target } => self.cancel(side, target),
             Operation::SetOption { slot, token, .. }
+            | Operation::Bind { slot, token, .. }
             | Operation::Connect { slot, token, .. }
             | Operation::Watch { slot, token }
             | Operation::Stream { slot, token }
@@ -53,6 +54,9 @@ impl Kernel {
     fn run_on(&mut self, number: usize, operation: Operation, token: Token) {
         let side = self.sockets[number].side;
         match operation {
+            Operation::Bind { .. } if self.dice.chance(self.disorder.unbindable) => {
+                self.post(side, (number, true), token, Err(libc::EADDRNOTAVAIL));
+            }
             Operation::Connect { .. } => {
                 self.sockets[number].life = Life::Connecting;
                 self.sockets[number].connect = Some(token);

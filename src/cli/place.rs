@@ -1,0 +1,164 @@
+//! What every measuring command has around its measurement: the host's lock, the folder, the end.
+//!
+//! Does not measure. Everything that can be refused is refused before the first connection, the output folder
+//! included; what was measured before an interruption is kept, marked partial.
+
+use super::flags::OutputFlags;
+use super::{Failure, host, output};
+use crate::bank::EngineKind;
+use crate::clock::wall_rfc3339;
+use crate::experiment::ExperimentError;
+use crate::os::lock::HostLock;
+use crate::record::{Record, Warning};
+use crate::report::{self, ResultFolder};
+use clap::Args;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The name every measuring run of this host competes for.
+const LOCK: &str = "ringbeat-measures";
+/// Where results go unless told otherwise.
+const DEFAULT_OUT: &str = "ringbeat-out";
+
+/// Where the results go, and beside whom.
+#[derive(Debug, Args)]
+pub(super) struct PlaceFlags {
+    /// Folder for the results; never overwritten, `.2` is next [default: ringbeat-out/COMMAND-DATE]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// A name for the run, kept in the record
+    #[arg(long, value_name = "TEXT")]
+    pub(super) label: Option<String>,
+    /// Run although another ringbeat measures on this host; both results suffer
+    #[arg(long)]
+    alongside: bool,
+}
+
+impl PlaceFlags {
+    /// Proves the rings, takes the lock and reserves the folder for `command`.
+    pub(super) fn prepare(&self, command: &str, engines: &[EngineKind]) -> Result<Place, Failure> {
+        let ring_features = host::prove(engines)?;
+        let lock = HostLock::acquire(LOCK).map_err(|error| Failure::Host(error.to_string()))?;
+        if lock.is_none() && !self.alongside {
+            return Err(Failure::Host(
+                "another ringbeat measures on this host, and two at once would measure each other: wait \
+                 for it to end, or pass --alongside"
+                    .to_owned(),
+            ));
+        }
+        let out = self.out.clone().unwrap_or_else(|| {
+            let now = wall_rfc3339();
+            let date = now.get(..10).unwrap_or("undated");
+            PathBuf::from(DEFAULT_OUT).join(format!("{command}-{date}"))
+        });
+        let folder =
+            ResultFolder::reserve(&out).map_err(|error| Failure::Host(error.to_string()))?;
+        let executable = std::env::current_exe().map_err(|error| {
+            Failure::Host(format!(
+                "this program's own file cannot be found ({error}): is /proc mounted?"
+            ))
+        })?;
+        Ok(Place {
+            executable,
+            ring_features,
+            lock,
+            folder,
+        })
+    }
+}
+
+/// A run's place on this host, held until its end.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// This program, for the halves.
+    pub(super) executable: PathBuf,
+    /// What the rings can do here.
+    pub(super) ring_features: BTreeMap<String, String>,
+    lock: Option<HostLock>,
+    folder: ResultFolder,
+}
+
+impl Place {
+    /// Writes the folder, prints the result, and says how it ended.
+    pub(super) fn finish(
+        self,
+        flags: OutputFlags,
+        mut record: Record,
+        ended: Option<ExperimentError>,
+    ) -> Result<(), Failure> {
+        if self.lock.is_none() {
+            record.warnings.push(alongside());
+        }
+        let text = if flags.json {
+            serde_json::to_string_pretty(&record)
+                .map_err(|error| Failure::Run(format!("the record does not serialise: {error}")))?
+        } else {
+            report::table(&record, output::width())
+        };
+        let written = self.folder.write(&record);
+        output::result(&text)?;
+        let kept = written.map_err(|error| Failure::Run(error.to_string()))?;
+        output::note(&format!(
+            "results in {}; open {}",
+            kept.display(),
+            kept.join("report.html").display()
+        ));
+        match ended {
+            Some(error) => Err(failure(&error)),
+            None => verdict(&record),
+        }
+    }
+}
+
+/// How a run that was cut short ends.
+fn failure(error: &ExperimentError) -> Failure {
+    match error {
+        ExperimentError::Interrupted(signal) => Failure::Interrupted(*signal),
+        ExperimentError::Host(_)
+        | ExperimentError::Memory(_)
+        | ExperimentError::InNeed { .. }
+        | ExperimentError::NotDrained { .. } => Failure::Host(error.to_string()),
+        _ => Failure::Run(format!(
+            "{error}; what was measured is kept, marked partial"
+        )),
+    }
+}
+
+/// How a whole run ends.
+fn verdict(record: &Record) -> Result<(), Failure> {
+    if !record.valid {
+        let why: Vec<&str> = record
+            .warnings
+            .iter()
+            .filter(|warning| warning.invalidates)
+            .map(|warning| warning.message.as_str())
+            .collect();
+        return Err(Failure::Run(format!(
+            "the run did not hold its checks: {}",
+            why.join("; ")
+        )));
+    }
+    let missing = record.scale.as_ref().and_then(|scale| scale.not_reached);
+    missing.map_or(Ok(()), |asked| {
+        let stops = record.warnings.iter();
+        let why = stops
+            .rev()
+            .find(|warning| warning.code == "stopped-at-memory")
+            .map_or("by the estimate they do not fit into memory", |warning| {
+                warning.message.as_str()
+            });
+        Err(Failure::Host(format!(
+            "the ladder ended below {} connections: {why}; the rungs that were measured are kept",
+            crate::units::HumanCount(asked)
+        )))
+    })
+}
+
+fn alongside() -> Warning {
+    Warning {
+        code: "alongside".to_owned(),
+        message: "another ringbeat measured on this host at the same time".to_owned(),
+        advice: "run one at a time before quoting any cost".to_owned(),
+        invalidates: false,
+    }
+}
