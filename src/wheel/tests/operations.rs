@@ -33,7 +33,8 @@ pub(super) enum End {
 }
 
 impl Span {
-    /// The span counted from `from`, or back from it.
+    /// The span counted from `from`, or back from it, but never before the clock's origin: no clock
+    /// shows that, and a tick cannot say it.
     pub(super) fn from(self, world: &World, from: Nanos, back: bool) -> Nanos {
         let tick = world.clock.tick().0;
         let span = self.ticks * tick;
@@ -45,12 +46,13 @@ impl Span {
                 from + span
             }
         };
-        Nanos(match self.end {
+        let instant = Nanos(match self.end {
             End::Before => there(begun).saturating_sub(1),
             End::Begin => there(begun),
             End::After => there(begun) + 1,
             End::Into(fraction) => there(from.0) + part_of(tick, fraction),
-        })
+        });
+        instant.max(world.at(0))
     }
 
     /// The bare length in nanoseconds.
