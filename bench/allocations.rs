@@ -25,7 +25,6 @@ mod tests {
                 if let Some(deadline) = timers.deadline(index) {
                     timers.refresh(index, deadline.after(300));
                 }
-                timers.retire(index * 3 % CAPACITY);
                 timers.cancel(index * 5 % CAPACITY);
                 expired.clear();
                 timers.turn_to(begin.after(step), 64, expired, |_, _| ());
@@ -48,16 +47,45 @@ mod tests {
 
     #[test]
     fn p18_what_is_reserved_is_what_is_said() {
-        for (kind, each) in [(KINDS[0], 16), (KINDS[1], 4)] {
-            let mut timers = None;
-            let info = measure(|| timers = Some(Timers::with_capacity(kind, CAPACITY, Tick(0))));
-            let bytes = usize::try_from(info.bytes_current).unwrap();
-            assert!(bytes <= each * CAPACITY as usize + 64 * 1024, "{bytes}");
-            let own = size_of::<Timers>();
-            assert_eq!(
-                timers.map(|timers| timers.memory_bytes()),
-                Some(bytes + own)
-            );
+        for capacity in [0, 1_000, 10_000, 100_000, 1_000_000] {
+            for (kind, each) in [(KINDS[0], 16), (KINDS[1], 4)] {
+                let mut timers = None;
+                let info =
+                    measure(|| timers = Some(Timers::with_capacity(kind, capacity, Tick(0))));
+                let timers = timers.unwrap();
+                let bytes = usize::try_from(info.bytes_current).unwrap() + size_of::<Timers>();
+                let promised = each * capacity as usize + 64 * 1024;
+                assert!(bytes <= promised, "{kind:?} for {capacity}: {bytes} B");
+                assert_eq!(timers.memory_bytes(), bytes);
+            }
+        }
+    }
+
+    /// However the deadlines are spread: over as many slots as there are, one index each, two, and
+    /// more, and then moved to other slots.
+    #[test]
+    fn p18_no_spread_of_deadlines_allocates() {
+        for capacity in [1_000_u32, 10_000, 100_000, 1_000_000] {
+            let mut timers = Timers::with_capacity(KINDS[0], capacity, Tick(0));
+            let mut expired = Vec::with_capacity(capacity as usize);
+            let reserved = timers.memory_bytes();
+            let info = measure(|| {
+                let mut now = Tick(0);
+                for each in [1, 2, 4, 8, 32, 900] {
+                    for index in 0..capacity {
+                        timers.arm(index, now.after(8_190 - index / each % 4_000));
+                    }
+                    for index in 0..capacity {
+                        timers.arm(index, now.after(index / each % 4_000));
+                    }
+                    now = now.after(8_191);
+                    expired.clear();
+                    timers.turn_to(now, usize::MAX, &mut expired, |_, _| ());
+                    assert_eq!(expired.len(), capacity as usize);
+                }
+            });
+            assert_eq!(info.count_total, 0, "{capacity}");
+            assert_eq!(timers.memory_bytes(), reserved);
         }
     }
 

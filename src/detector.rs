@@ -101,7 +101,7 @@ impl Detector {
     /// index watched already starts over. O(1).
     ///
     /// # Panics
-    /// If `index` is 2^31 - 1 or more.
+    /// If `index` is 2^30 or more.
     pub fn watch(&mut self, index: u32, now: Nanos) {
         let deadline = self.after_timeout(now);
         self.timers.arm(index, deadline);
@@ -126,7 +126,7 @@ impl Detector {
     /// 2^30 ticks after the last turn is cut to that. O(1).
     ///
     /// # Panics
-    /// If `index` is 2^31 - 1 or more.
+    /// If `index` is 2^30 or more.
     pub fn expect_by(&mut self, index: u32, deadline: Nanos) {
         let nearest = deadline.max(self.turned);
         let deadline = nearest.min(self.turned + self.horizon);
@@ -136,7 +136,7 @@ impl Detector {
     /// Stops watching `index`: its connection was closed. The index may be watched again at once.
     /// O(1).
     pub fn forget(&mut self, index: u32) {
-        self.timers.retire(index);
+        self.timers.cancel(index);
     }
 
     /// Processes every tick that has begun by `now`, visiting at most `budget` entries, and appends

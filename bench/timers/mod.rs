@@ -3,10 +3,11 @@
 //! Does not measure; it says what there is to measure and, by the [`script`], that all of it does
 //! the same. Units: ticks, counted from zero and far from wrapping. Allocation: each subject's own.
 
-pub(crate) mod bag;
+pub(crate) mod chains;
 pub(crate) mod eager;
 pub(crate) mod geometry;
 pub(crate) mod lazy;
+pub(crate) mod list;
 pub(crate) mod lru;
 pub(crate) mod nexus;
 pub(crate) mod ours;
@@ -27,7 +28,7 @@ pub(crate) trait Visitor {
 /// Shows every subject to `visitor`: ours first, then the baselines, then the rivals.
 pub(crate) fn visit_all(visitor: &mut impl Visitor) {
     visitor.visit::<ours::Ours>();
-    visitor.visit::<bag::Bag>();
+    visitor.visit::<list::List>();
     visitor.visit::<eager::Eager>();
     visitor.visit::<lru::Lru>();
     visitor.visit::<sweep::Sweep<1>>();

@@ -1,4 +1,4 @@
-//! The crate's wheel: refreshed lazily, slots are linked lists through the entries.
+//! The crate's wheel: refreshed lazily, slots are bags of chunks.
 //!
 //! Does not limit the turn by a budget, since no rival has one that means the same.
 

@@ -464,7 +464,7 @@ impl Shard {
             Role::Responder { .. } => self.detector.forget(index),
             Role::Sender { .. } => {
                 self.detector.forget(index);
-                self.schedule.retire(index);
+                self.schedule.cancel(index);
             }
         }
     }

@@ -46,22 +46,45 @@ const _: () = assert!(
 pub(super) struct Place {
     /// Slot number over all levels, below [`SLOTS`].
     pub(super) slot: u32,
-    /// The tick by which the entry is visited: the tick asked for, or the farthest one there is.
-    pub(super) due: Tick,
+    /// The tick at which the slot comes up: the tick asked for, or an earlier one.
+    pub(super) visit: Tick,
 }
 
 /// The place of an entry due at `due`, which must not lie before `cursor`. O(1).
+#[inline]
 pub(super) fn place(due: Tick, cursor: Tick) -> Place {
-    let asked = due.0.wrapping_sub(cursor.0);
+    let distance = due.0.wrapping_sub(cursor.0);
     debug_assert!(due.since(cursor) >= 0, "filed behind the cursor");
-    let distance = asked.min(FARTHEST);
+    if distance < 1 << FINE_BITS {
+        return Place {
+            slot: fine_slot(due),
+            visit: due,
+        };
+    }
+    place_far(distance, cursor)
+}
+
+/// The place of an entry due `distance` ticks after `cursor`, beyond level 0.
+fn place_far(distance: u32, cursor: Tick) -> Place {
+    let distance = distance.min(FARTHEST);
     let due = cursor.after(distance);
-    let slot = if distance < 1 << FINE_BITS {
-        fine_slot(due)
-    } else {
-        coarse_slot(usize::from(distance >= 1 << WIDTH_BITS[1]), due)
+    let level = usize::from(distance >= 1 << WIDTH_BITS[1]);
+    Place {
+        slot: coarse_slot(level, due),
+        visit: Tick(due.0 & (u32::MAX << WIDTH_BITS[level])),
+    }
+}
+
+/// The next tick, from `cursor` on, at which `slot` comes up. O(1).
+pub(super) fn visit(slot: u32, cursor: Tick) -> Tick {
+    let ahead = match (slot as usize).checked_sub(FINE_SLOTS) {
+        None => slot.wrapping_sub(cursor.0) & ((1 << FINE_BITS) - 1),
+        Some(coarse) => {
+            let occupied = 1 << (coarse % COARSE_SLOTS);
+            next_window(coarse / COARSE_SLOTS, occupied, cursor).unwrap_or(0)
+        }
     };
-    Place { slot, due }
+    cursor.after(ahead)
 }
 
 /// The level 0 slot of `tick`.
@@ -115,7 +138,10 @@ mod tests {
                 (FARTHEST, 2),
             ] {
                 let place = place(cursor.after(distance), cursor);
-                assert_eq!(place.due, cursor.after(distance));
+                let due = cursor.after(distance);
+                assert!(place.visit.since(due) <= 0 && place.visit.since(cursor) >= 0);
+                assert!(level > 0 || place.visit == due);
+                assert_eq!(visit(place.slot, cursor), place.visit);
                 let seen = match place.slot {
                     0..8192 => 0,
                     8192..8256 => 1,
@@ -131,8 +157,9 @@ mod tests {
         let cursor = Tick(u32::MAX - 3);
         for distance in [FARTHEST + 1, FARTHEST + 2, 1 << 30, i32::MAX.unsigned_abs()] {
             let place = place(cursor.after(distance), cursor);
-            assert_eq!(place.due, cursor.after(FARTHEST));
-            assert_eq!(place.slot, coarse_slot(1, place.due));
+            let farthest = cursor.after(FARTHEST);
+            assert_eq!(place.slot, coarse_slot(1, farthest));
+            assert_eq!(place.visit, Tick(farthest.0 >> 19 << 19));
         }
     }
 

@@ -3,9 +3,9 @@
 //! Does not read a clock, convert time, or know what a deadline means: ticks go in, expired
 //! connection indices come out. Units: [`Tick`]s, which wrap, so everything is compared by distance
 //! and stays right while deadlines lie within 2^31 ticks of the wheel's cursor (198 days at 8 ms).
-//! Time base: whatever the caller counts ticks of. Allocation: 16 B per index and 34 KiB in all,
-//! reserved by [`Wheel::with_capacity`]; nothing allocates after that until an index beyond the
-//! capacity is armed or the caller's `expired` buffer is full.
+//! Time base: whatever the caller counts ticks of. Allocation: at most 16 B per index and 64 KiB in
+//! all, whatever the deadlines are, reserved by [`Wheel::with_capacity`]; nothing allocates after
+//! that until an index beyond the capacity is armed or the caller's `expired` buffer is full.
 //!
 //! # How it works
 //!
@@ -16,9 +16,15 @@
 //! usual timeouts live in it alone and nothing cascades; two levels of 64 slots hold rarer, longer
 //! ones, and what lies beyond is filed in the farthest slot and filed again when that comes up.
 //!
-//! An entry belongs to the *index*, not to the connection. [`Wheel::retire`] leaves it where it is;
+//! An entry belongs to the *index*, not to the connection. [`Wheel::cancel`] leaves it where it is;
 //! the next connection at that index inherits it. So there is never more than one entry per index,
-//! closing is free, and an old connection's entry cannot expire a new connection.
+//! closing is a store, and an old connection's entry cannot expire a new connection. Only
+//! [`Wheel::arm`] with an earlier deadline moves an entry before its slot has come up.
+//!
+//! A slot is a bag: chunks of indices, in no order, rather than a list through the entries. A visit
+//! to a list waits for the entry before to say which one is next; of a bag's entries a whole chunk
+//! is loaded at once and then judged. The width of a chunk follows from the capacity, so that the
+//! memory suffices however deadlines are spread.
 //!
 //! A tick counts as begun once one of its entries has been visited. What is armed for a begun or
 //! earlier tick is due at the next tick, so an owner that arms what has just expired, even without
@@ -36,7 +42,7 @@
 //! | turning, per second | `n / (T - H/2)` visits, scattered over the entries | `n / P` looks, in order |
 //! | late by | less than a tick | less than `P` |
 //! | an index that is not armed | nothing | a look per pass |
-//! | memory | 16 B per index + 34 KiB | 4 B per index |
+//! | memory | 16 B per index + 64 KiB | 4 B per index |
 //! | next deadline | known, so an idle owner sleeps | unknown: the next tick |
 //!
 //! Both costs are proportional to `n`, so the population does not decide. The sweep is cheaper when
@@ -88,8 +94,8 @@
 //!   tick.
 //! - *A fraction early*: both the deadline and the present are rounded down. Deadlines round up, in
 //!   [`TickClock::ceil`](crate::units::TickClock::ceil).
-//! - *Unlinking from the wrong slot*, by computing the position again: the first entry of a slot
-//!   knows it by name.
+//! - *Unlinking from the wrong slot*, by computing the position again: an entry knows its place, and
+//!   the place knows its slot.
 //! - *Changes during the walk*: an owner that arms, cancels or closes from a callback loses the rest
 //!   of a slot, or never ends. There are no callbacks: expired indices go to a buffer, and what has
 //!   begun is not begun again.
@@ -126,9 +132,11 @@
 
 #![forbid(unsafe_code)]
 
+mod bags;
 mod bitmap;
+mod layout;
 mod level;
-mod lists;
+mod occupancy;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -138,22 +146,24 @@ pub use sweep::Sweep;
 pub use timers::{Timers, TimersKind};
 
 use crate::units::Tick;
+use bags::{Bags, Taken};
 use level::COARSE_LEVELS;
-use lists::{Lists, NIL};
 use std::fmt;
 
 /// How far in the past a deadline is remembered exactly, in ticks; older ones are stored as this
 /// old.
 const OLDEST: i32 = 1 << 30;
 
+/// Entries that are looked at together: enough for their cache misses to overlap.
+const BATCH: usize = 32;
+
 /// A hierarchical timing wheel over connection indices. See the [module](self) for how it works.
 pub struct Wheel {
-    lists: Lists,
-    /// Per index, the tick at which it expires; meaningful while armed. Apart from the entries
-    /// because this is all that a heartbeat touches.
-    deadlines: Vec<u32>,
+    bags: Bags,
     /// The next tick to process.
     cursor: Tick,
+    /// The next tick at which an entry is visited.
+    next: Option<Tick>,
     /// Whether an entry of the cursor's tick has been visited already.
     begun: bool,
     armed: usize,
@@ -165,7 +175,7 @@ pub struct Wheel {
 /// What one [`Wheel::turn_to`] or [`Sweep::turn_to`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Turn {
-    /// Entries looked at: expired, filed again, or dropped because their timer was retired. In a
+    /// Entries looked at: expired, filed again, or dropped because their timer was cancelled. In a
     /// sweep, which looks at everything, the expired ones alone.
     pub visited: usize,
     /// Indices appended to the caller's buffer.
@@ -184,15 +194,14 @@ impl Wheel {
     }
 
     /// An empty wheel whose next tick to process is `now`, with memory for exactly the indices
-    /// below `capacity`. Larger indices may be armed too; memory then grows as a `Vec` does.
+    /// below `capacity`. Larger indices may be armed too; everything is then filed anew in memory
+    /// for at least twice as many.
     #[must_use]
     pub fn with_capacity(capacity: u32, now: Tick) -> Self {
-        let mut deadlines = Vec::new();
-        deadlines.reserve_exact(capacity as usize);
         Self {
-            lists: Lists::with_capacity(capacity as usize),
-            deadlines,
+            bags: Bags::with_capacity(capacity as usize),
             cursor: now,
+            next: None,
             begun: false,
             armed: 0,
             #[cfg(test)]
@@ -204,31 +213,27 @@ impl Wheel {
     /// not.
     ///
     /// A deadline that has passed, or whose tick has begun, is due at the next tick. A deadline
-    /// 2^31 ticks or more ahead counts as passed. O(1): two stores when an entry is there already
-    /// that is visited in time, otherwise an unlink and a link.
+    /// 2^31 ticks or more ahead counts as passed. O(1): a store when an entry is there already that
+    /// is visited in time, otherwise the entry is moved.
     ///
     /// # Panics
-    /// If `index` is 2^31 - 1 or more.
+    /// If `index` is 2^30 or more.
     pub fn arm(&mut self, index: u32, deadline: Tick) {
-        self.lists.admit(index);
-        if index as usize >= self.deadlines.len() {
-            self.deadlines.resize(index as usize + 1, 0);
-        }
+        self.bags.admit(index);
         let stored = if deadline.since(self.cursor) < -OLDEST {
             Tick(self.cursor.0.wrapping_add_signed(-OLDEST))
         } else {
             deadline
         };
-        self.deadlines[index as usize] = stored.0;
-        if self.lists.set_armed(index) {
-            self.armed += 1;
-        }
+        self.armed += usize::from(self.bags.set_armed(index, stored));
         let wanted = later(stored, self.earliest());
-        let in_time = |due: Tick| due.since(wanted) <= 0;
-        if !self.lists.due(index).is_some_and(in_time) {
-            self.lists.unlink(index);
-            self.file(index, wanted);
+        if let Some(slot) = self.bags.slot(index) {
+            if level::visit(slot, self.cursor).since(wanted) <= 0 {
+                return;
+            }
+            self.unfile(index);
         }
+        self.file(index, wanted);
     }
 
     /// Moves the deadline of `index` to `deadline`, which must not be earlier than the one it has;
@@ -238,40 +243,31 @@ impl Wheel {
     /// # Panics
     /// In debug builds, if the deadline of an armed timer would move earlier. In release builds the
     /// timer then expires between the two.
+    #[inline]
     pub fn refresh(&mut self, index: u32, deadline: Tick) {
-        let Some(stored) = self.deadlines.get_mut(index as usize) else {
-            return;
-        };
         debug_assert!(
-            !self.lists.is_armed(index) || deadline.since(Tick(*stored)) >= 0,
-            "refresh moves the deadline of {index} from {stored} back to {}",
+            self.deadline(index)
+                .is_none_or(|stored| deadline.since(stored) >= 0),
+            "refresh moves the deadline of {index} from {:?} back to {}",
+            self.deadline(index),
             deadline.0
         );
-        *stored = deadline.0;
+        self.bags.set_deadline(index, deadline);
     }
 
-    /// Forgets the deadline of `index`: its connection was closed. The entry stays in its slot
-    /// until visited or inherited. Does nothing to a timer that is not armed. O(1).
-    pub fn retire(&mut self, index: u32) {
-        if self.lists.clear_armed(index) {
-            self.armed -= 1;
-        }
-    }
-
-    /// Forgets the deadline of `index` and takes its entry out at once. Returns whether it was
-    /// armed. O(1), but it touches the entry's neighbours; [`Wheel::retire`] does not.
+    /// Forgets the deadline of `index` and returns whether it was armed. The entry stays in its slot
+    /// until visited or inherited. O(1): one store.
     pub fn cancel(&mut self, index: u32) -> bool {
-        let was_armed = self.lists.clear_armed(index);
+        let was_armed = self.bags.clear_armed(index);
         self.armed -= usize::from(was_armed);
-        self.lists.unlink(index);
         was_armed
     }
 
     /// The deadline of `index` as it was set, `None` when it is not armed. O(1).
     #[must_use]
     pub fn deadline(&self, index: u32) -> Option<Tick> {
-        let armed = self.lists.is_armed(index);
-        armed.then(|| Tick(self.deadlines[index as usize]))
+        let deadline = self.bags.deadline(index);
+        deadline.filter(|_| self.bags.is_armed(index))
     }
 
     /// Processes every tick up to and including `now`, visiting at most `budget` entries, and
@@ -279,58 +275,40 @@ impl Wheel {
     /// index is no longer armed.
     ///
     /// When the budget runs out the rest waits, [`Turn::pending`] says so, and the next call goes
-    /// on from there; timers may be armed, refreshed, retired and cancelled in between. A `now`
-    /// before the last one does nothing. `now` must be less than 2^31 ticks ahead. O(occupied slots
-    /// passed + entries visited).
+    /// on from there; timers may be armed, refreshed and cancelled in between. A `now` before the
+    /// last one does nothing. `now` must be less than 2^31 ticks ahead. O(occupied slots passed +
+    /// entries visited).
+    #[inline]
     pub fn turn_to(&mut self, now: Tick, budget: usize, expired: &mut Vec<u32>) -> Turn {
-        let already = expired.len();
-        let mut left = budget;
-        let mut next = self.next_visit();
-        if now.since(self.cursor) >= 0 {
-            let comes_up = |next: &Tick| next.since(now) <= 0;
-            while let Some(tick) = next.filter(comes_up)
-                && left > 0
-            {
-                self.move_to(tick);
-                if self.process(&mut left, expired) {
-                    self.move_to(tick.after(1));
-                }
-                next = self.next_visit();
-            }
-            if !next.as_ref().is_some_and(comes_up) {
-                self.move_to(now.after(1));
-            }
+        let (already, mut left) = (expired.len(), budget);
+        if self.comes_up_by(now) {
+            self.process_to(now, &mut left, expired);
+        }
+        if !self.comes_up_by(now) && now.since(self.cursor) >= 0 {
+            self.move_to(now.after(1));
         }
         Turn {
             visited: budget - left,
             expired: expired.len() - already,
             pending: now.since(self.cursor) >= 0,
-            next_deadline: next.filter(|_| self.armed > 0),
+            next_deadline: self.next_deadline(),
         }
     }
 
     /// No timer expires before this tick; `None` when none is armed. The tick may turn out to
-    /// expire nothing, because a refreshed timer was filed again or a long one moved down a level,
-    /// but every turn to it makes progress. Never earlier than the next tick to process. O(1).
+    /// expire nothing, because a refreshed timer was filed again, a long one moved down a level, or
+    /// a cancelled one dropped, but every turn to it makes progress. Never earlier than the next
+    /// tick to process. O(1).
     #[must_use]
+    #[inline]
     pub fn next_deadline(&self) -> Option<Tick> {
-        if self.armed == 0 {
-            return None;
-        }
-        self.next_visit()
+        self.next.filter(|_| self.armed > 0)
     }
 
-    /// The next tick at which an entry is visited, that of a retired timer too. O(1).
+    /// The next tick at which an entry is visited, that of a cancelled timer too. O(1).
     #[must_use]
-    pub(crate) fn next_visit(&self) -> Option<Tick> {
-        let fine = self.lists.fine_distance(level::fine_slot(self.cursor));
-        (0..COARSE_LEVELS)
-            .filter_map(|level| {
-                level::next_window(level, self.lists.coarse_occupancy(level), self.cursor)
-            })
-            .chain(fine)
-            .min()
-            .map(|distance| self.cursor.after(distance))
+    pub(crate) const fn next_visit(&self) -> Option<Tick> {
+        self.next
     }
 
     /// How many timers are armed.
@@ -348,44 +326,29 @@ impl Wheel {
     /// Bytes the wheel occupies, its heap memory included, whether used or reserved.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.lists.heap_bytes() + self.deadlines.capacity() * size_of::<u32>()
+        size_of::<Self>() + self.bags.heap_bytes()
     }
 
-    /// Walks the whole wheel and checks that it is sound: links, occupancy bits, counts, and that
-    /// every entry is in the slot that comes up exactly when the entry must be visited. For tests.
-    /// O(slots + indices).
+    /// Walks the whole wheel and checks that it is sound: places, occupancy, counts, and that every
+    /// entry is in a slot that comes up no later than the entry must be visited. For tests. O(slots
+    /// + indices).
     ///
     /// # Panics
     /// If it is not.
     #[cfg(any(test, debug_assertions))]
     pub fn check_invariants(&self) {
-        let armed = self.lists.check(|index, slot, due| {
-            let distance = due.since(self.cursor);
-            assert!(
-                (0..=level::FARTHEST.cast_signed()).contains(&distance),
-                "entry {index} lies {distance} ticks ahead"
-            );
-            let level = (slot as usize).checked_sub(level::FINE_SLOTS);
-            let (own_slot, visit) = match level.map(|slot| slot / level::COARSE_SLOTS) {
-                None => (level::fine_slot(due), due),
-                Some(level) => {
-                    let own_slot = level::coarse_slot(level, due);
-                    let bit = 1 << ((own_slot as usize - level::FINE_SLOTS) % level::COARSE_SLOTS);
-                    let ahead = level::next_window(level, bit, self.cursor);
-                    (own_slot, self.cursor.after(ahead.unwrap_or(u32::MAX)))
-                }
-            };
-            assert_eq!(slot, own_slot, "slot of entry {index}");
-            assert!(visit.since(due) <= 0, "entry {index} is visited too late");
+        let armed = self.bags.check(|index, slot| {
+            let visit = level::visit(slot, self.cursor);
             if let Some(deadline) = self.deadline(index) {
                 let next = self.cursor.after(1);
                 assert!(
-                    due.since(later(deadline, next)) <= 0,
-                    "entry {index} is due at {due:?}, its deadline is {deadline:?}"
+                    visit.since(later(deadline, next)) <= 0,
+                    "entry {index} is visited at {visit:?}, its deadline is {deadline:?}"
                 );
             }
         });
         assert_eq!(armed, self.armed, "armed timers");
+        assert_eq!(self.next, self.soonest(), "the next visit");
     }
 
     /// The earliest tick at which something new can be due.
@@ -393,6 +356,18 @@ impl Wheel {
         self.cursor.after(u32::from(self.begun))
     }
 
+    /// The next visit, found anew.
+    fn soonest(&self) -> Option<Tick> {
+        self.bags.occupancy().next_visit(self.cursor)
+    }
+
+    /// Whether an entry is to be visited at `now` or before.
+    #[inline]
+    fn comes_up_by(&self, now: Tick) -> bool {
+        self.next.is_some_and(|next| next.since(now) <= 0)
+    }
+
+    #[inline]
     fn move_to(&mut self, tick: Tick) {
         if tick != self.cursor {
             self.cursor = tick;
@@ -400,11 +375,35 @@ impl Wheel {
         }
     }
 
-    /// Files an unlinked entry and returns its slot. `due` is not before the cursor.
-    fn file(&mut self, index: u32, due: Tick) -> u32 {
+    /// Files an entry that is in no slot. `due` is not before the cursor.
+    fn file(&mut self, index: u32, due: Tick) {
         let place = level::place(due, self.cursor);
-        self.lists.link(index, place.slot, place.due);
-        place.slot
+        self.bags.file(index, place.slot);
+        if self.next.is_none_or(|next| place.visit.since(next) < 0) {
+            self.next = Some(place.visit);
+        }
+    }
+
+    /// Takes an entry out of its slot.
+    fn unfile(&mut self, index: u32) {
+        let emptied = self.bags.unfile(index);
+        if emptied.is_some_and(|slot| self.next == Some(level::visit(slot, self.cursor))) {
+            self.next = self.soonest();
+        }
+    }
+
+    /// Processes what comes up by `now`, while the budget lasts.
+    #[inline(never)]
+    fn process_to(&mut self, now: Tick, budget: &mut usize, expired: &mut Vec<u32>) {
+        while let Some(tick) = self.next.filter(|next| next.since(now) <= 0)
+            && *budget > 0
+        {
+            self.move_to(tick);
+            if self.process(budget, expired) {
+                self.move_to(tick.after(1));
+            }
+            self.next = self.soonest();
+        }
     }
 
     /// Visits the entries that come up at the cursor's tick. Returns whether that was all of them.
@@ -428,32 +427,36 @@ impl Wheel {
     /// Visits the entries of `slot`, which has come up. Returns whether it is empty now.
     ///
     /// Nothing visited goes back into this slot: it expires, or its deadline is later and so, by
-    /// the strict comparison in [`level::place`], is filed in another slot. Its links are therefore
-    /// left alone until the walk ends.
+    /// the strict comparison in [`level::place`], is filed in another slot.
     fn drain(&mut self, slot: u32, budget: &mut usize, expired: &mut Vec<u32>) -> bool {
-        let mut rest = self.lists.first(slot);
-        if rest == NIL {
-            return true;
-        }
-        while rest != NIL && *budget > 0 {
-            *budget -= 1;
-            let index = rest;
-            rest = self.lists.following(index);
-            let deadline = Tick(self.deadlines[index as usize]);
-            if !self.lists.is_armed(index) {
-                self.lists.forget_place(index);
-            } else if deadline.since(self.cursor) <= 0 {
-                self.lists.forget_place(index);
-                self.lists.clear_armed(index);
-                self.armed -= 1;
-                expired.push(index);
-            } else {
-                let filed = self.file(index, deadline);
-                debug_assert_ne!(filed, slot, "filed into the walked slot");
+        let mut batch = [Taken::NONE; BATCH];
+        while *budget > 0 {
+            let room = BATCH.min(*budget);
+            let count = self.bags.take(slot, &mut batch[..room]);
+            if count == 0 {
+                return true;
             }
+            *budget -= count;
+            self.visit(&batch[..count], slot, expired);
         }
-        self.lists.set_first(slot, rest);
-        rest == NIL
+        self.bags.is_empty(slot)
+    }
+
+    /// Expires, files again or drops the entries of a batch taken from `slot`.
+    fn visit(&mut self, batch: &[Taken], slot: u32, expired: &mut Vec<u32>) {
+        let (cursor, armed) = (self.cursor, &mut self.armed);
+        self.bags.settle(batch, |taken| {
+            if taken.is_armed() && taken.deadline.since(cursor) > 0 {
+                let place = level::place(taken.deadline, cursor);
+                debug_assert_ne!(place.slot, slot, "filed into the slot it came from");
+                return Some(place.slot);
+            }
+            if taken.is_armed() {
+                *armed -= 1;
+                expired.push(taken.index());
+            }
+            None
+        });
     }
 }
 
@@ -463,7 +466,7 @@ impl fmt::Debug for Wheel {
         f.debug_struct("Wheel")
             .field("cursor", &self.cursor)
             .field("armed", &self.armed)
-            .field("next_visit", &self.next_visit())
+            .field("next_visit", &self.next)
             .finish_non_exhaustive()
     }
 }

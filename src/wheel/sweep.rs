@@ -24,7 +24,7 @@
 use crate::units::Tick;
 use std::fmt;
 
-use super::lists::NIL;
+use super::bags::INDICES;
 use super::{OLDEST, Turn};
 
 /// Stored for an index that is not armed.
@@ -113,13 +113,13 @@ impl Sweep {
     /// ahead may count as passed. O(1): one store.
     ///
     /// # Panics
-    /// If `index` is 2^31 - 1 or more.
+    /// If `index` is 2^30 or more.
     pub fn arm(&mut self, index: u32, deadline: Tick) {
         let place = index as usize;
         if place >= self.deadlines.len() {
             assert!(
-                index < NIL,
-                "connection index {index} is not below 2^31 - 1"
+                index < INDICES,
+                "connection index {index} is not below 2^30"
             );
             self.deadlines.resize(place + 1, NEVER);
         }
@@ -153,12 +153,6 @@ impl Sweep {
         }
     }
 
-    /// Forgets the deadline of `index`: its connection was closed. Does nothing to a timer that is
-    /// not armed. O(1).
-    pub fn retire(&mut self, index: u32) {
-        self.cancel(index);
-    }
-
     /// Forgets the deadline of `index` and returns whether it was armed. O(1).
     pub fn cancel(&mut self, index: u32) -> bool {
         let Some(stored) = self.deadlines.get_mut(index as usize) else {
@@ -182,7 +176,7 @@ impl Sweep {
     /// index is no longer armed.
     ///
     /// When the budget runs out the pass stands still, [`Turn::pending`] says so, and the next call
-    /// goes on from there; timers may be armed, refreshed, retired and cancelled in between. What
+    /// goes on from there; timers may be armed, refreshed and cancelled in between. What
     /// the budget bounds is expiries: looking is bounded by the number of indices. A `now` before
     /// the last one does nothing. `now` must be less than 2^31 ticks ahead.
     pub fn turn_to(&mut self, now: Tick, budget: usize, expired: &mut Vec<u32>) -> Turn {
@@ -362,7 +356,7 @@ impl Sweep {
     ) -> bool {
         self.at = chunk.end;
         // `arm` admits no index that would not fit.
-        let indices = u32::try_from(chunk.start).unwrap_or(NIL)..;
+        let indices = u32::try_from(chunk.start).unwrap_or(INDICES)..;
         for (index, stored) in indices.zip(&mut self.deadlines[chunk]) {
             if due_bits(*stored, now.0) >> 31 == 0 {
                 continue;

@@ -11,7 +11,7 @@
 //! | 2 | what is due expires in the first turn that reaches its tick | `expiry` |
 //! | 3 | exactly once, whatever the step | `expiry` |
 //! | 4 | a refresh hides the old deadline, up to the turn itself | `expiry` |
-//! | 5 | what is retired or cancelled never expires, expired or not | `ownership` |
+//! | 5 | what is cancelled never expires, expired or not | `ownership` |
 //! | 6 | a reused index keeps nothing of its predecessor | `ownership` |
 //! | 7 | a deadline that moves earlier is kept | `ownership` |
 //! | 8 | the next deadline is none too late, and sleeping until it makes progress | `progress` |
@@ -28,6 +28,7 @@
 //! | 19 | all may be cancelled or dropped in the middle of a turn | `ownership` |
 //! | 20 | wheel, sweep and sorted list agree | `expiry` |
 
+mod bags;
 mod boundaries;
 mod expiry;
 mod operations;

@@ -57,7 +57,7 @@ impl Timers {
     /// See [`Wheel::arm`] and [`Sweep::arm`].
     ///
     /// # Panics
-    /// If `index` is 2^31 - 1 or more.
+    /// If `index` is 2^30 or more.
     pub fn arm(&mut self, index: u32, deadline: Tick) {
         match self {
             Self::Wheel(wheel) => wheel.arm(index, deadline),
@@ -73,14 +73,6 @@ impl Timers {
         match self {
             Self::Wheel(wheel) => wheel.refresh(index, deadline),
             Self::Sweep(sweep) => sweep.refresh(index, deadline),
-        }
-    }
-
-    /// See [`Wheel::retire`] and [`Sweep::retire`].
-    pub fn retire(&mut self, index: u32) {
-        match self {
-            Self::Wheel(wheel) => wheel.retire(index),
-            Self::Sweep(sweep) => sweep.retire(index),
         }
     }
 

@@ -6,7 +6,7 @@
 
 use super::population::{Preset, Schedule, Steady};
 use super::summary::nanos;
-use crate::timers::bag::Bag;
+use crate::timers::list::List;
 use crate::timers::ours::Ours;
 use crate::timers::subject::Timers;
 use crate::timers::sweep::Sweep;
@@ -44,21 +44,21 @@ pub(crate) fn table(out: &mut impl Write, populations: &[u32]) -> io::Result<Vec
     )?;
     writeln!(
         out,
-        "| precision | timers | ringbeat wheel | lazy wheel of bags | sweep | heartbeats alone |"
+        "| precision | timers | ringbeat wheel | lazy wheel of lists | sweep | heartbeats alone |"
     )?;
     writeln!(out, "|--:|--:|--:|--:|--:|--:|")?;
     let mut points = Vec::new();
     for precision_ms in PRECISIONS_MS {
         for &population in populations {
             let (wheel, _) = cost::<Ours>(population, precision_ms);
-            let (bags, _) = cost::<Bag>(population, precision_ms);
+            let (lists, _) = cost::<List>(population, precision_ms);
             let (sweep, touches) = cost::<Sweep<1>>(population, precision_ms);
             writeln!(
                 out,
                 "| {precision_ms} ms | {} | {} | {} | {} | {} |",
                 HumanCount(u64::from(population)),
                 HumanNanos(wheel),
-                HumanNanos(bags),
+                HumanNanos(lists),
                 HumanNanos(sweep),
                 HumanNanos(touches),
             )?;

@@ -33,7 +33,8 @@ pub(super) enum End {
 }
 
 impl Span {
-    /// The span counted from `from`, or back from it.
+    /// The span counted from `from`, or back from it, but never before the clock's origin: no clock
+    /// shows that, and a tick cannot say it.
     pub(super) fn from(self, world: &World, from: Nanos, back: bool) -> Nanos {
         let tick = world.clock.tick().0;
         let span = self.ticks * tick;
@@ -45,12 +46,13 @@ impl Span {
                 from + span
             }
         };
-        Nanos(match self.end {
+        let instant = Nanos(match self.end {
             End::Before => there(begun).saturating_sub(1),
             End::Begin => there(begun),
             End::After => there(begun) + 1,
             End::Into(fraction) => there(from.0) + part_of(tick, fraction),
-        })
+        });
+        instant.max(world.at(0))
     }
 
     /// The bare length in nanoseconds.
@@ -152,8 +154,6 @@ pub(super) enum Operation {
     /// A heartbeat.
     Refresh { index: u32, extra: Span },
     /// A close.
-    Retire { index: u32 },
-    /// A close that takes the entry out.
     Cancel { index: u32 },
     /// Turn by `step`, or back; `budget` entries once, or in slices until nothing is pending.
     Turn {
@@ -174,8 +174,7 @@ pub(super) fn operation() -> impl Strategy<Value = Operation> {
         6 => (index(), span(), past())
             .prop_map(|(index, delay, past)| Operation::Arm { index, delay, past }),
         4 => (index(), span()).prop_map(|(index, extra)| Operation::Refresh { index, extra }),
-        2 => index().prop_map(|index| Operation::Retire { index }),
-        1 => index().prop_map(|index| Operation::Cancel { index }),
+        3 => index().prop_map(|index| Operation::Cancel { index }),
         5 => (span(), past(), budget, any::<bool>())
             .prop_map(|(step, back, budget, whole)| Operation::Turn { step, back, budget, whole }),
         2 => (span(), past()).prop_map(|(delay, past)| Operation::ArmExpired { delay, past }),
@@ -189,7 +188,6 @@ pub(super) fn apply(world: &mut World, operation: &Operation) {
             world.arm(index, delay.from(world, world.now, past));
         }
         Operation::Refresh { index, extra } => world.refresh(index, extra.nanos(world)),
-        Operation::Retire { index } => world.retire(index),
         Operation::Cancel { index } => world.cancel(index),
         Operation::Turn {
             step,

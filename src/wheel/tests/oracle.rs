@@ -137,17 +137,11 @@ impl World {
         self.armed.insert(index, armed);
     }
 
-    pub(super) fn retire(&mut self, index: u32) {
-        self.timers.retire(index);
-        self.timers.retire(index);
-        self.forget(index);
-        assert_eq!(self.timers.deadline(index), None);
-    }
-
     pub(super) fn cancel(&mut self, index: u32) {
         let was_armed = self.forget(index);
         assert_eq!(self.timers.cancel(index), was_armed);
         assert!(!self.timers.cancel(index), "cancelling twice");
+        assert_eq!(self.timers.deadline(index), None);
     }
 
     /// Turns once, checks what expired, and returns whether work is left.

@@ -92,7 +92,7 @@ proptest! {
         let now = step.from(&whole, whole.now, false);
         whole.finish(now, usize::MAX);
         sliced.finish(now, budget);
-        // An entry is visited once a level, and where it was retired once more.
+        // An entry is visited once a level, and where it was cancelled once more.
         prop_assert!(sliced.slices <= (4 * armed + 200) / budget + 2, "{}", sliced.slices);
         whole.expired.sort_unstable();
         sliced.expired.sort_unstable();
