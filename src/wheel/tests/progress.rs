@@ -136,7 +136,9 @@ proptest! {
         late in short(),
     ) {
         let mut world = make(drawn);
-        let first = world.floor(late.from(&world, world.now, false)) + 1;
+        // An instant within a tick is due when the next one begins, so the first tick to fire lies after the present.
+        let late = late.from(&world, world.now, false).max(world.now);
+        let first = world.floor(late) + 1;
         world.finish(world.at(first - 1).max(world.now), budget);
         (0..count).for_each(|index| world.arm(index, world.now));
         for tick in first..first + ticks {
