@@ -210,7 +210,15 @@ fn population(trial: &Trial, warn: &mut impl FnMut(&str, bool, String, &str)) {
     let (server, load) = (&trial.server_final.totals, &trial.load_final.totals);
     let established = load.established.min(server.established);
     if established != trial.spec.connections {
-        let failures = connect_failures(load);
+        let failures = if load.established == trial.spec.connections {
+            format!(
+                "the load generator believes that it has all, but the server has taken only {}: their last ACK \
+                 met a full accept queue",
+                HumanCount(server.established)
+            )
+        } else {
+            connect_failures(load)
+        };
         warn(
             "not-established",
             true,
