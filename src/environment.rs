@@ -15,7 +15,7 @@ use nix::sys::utsname::{UtsName, uname};
 use std::collections::BTreeMap;
 
 /// The sysctls that bear on connections, their memory and their packets.
-const SYSCTLS: [&str; 21] = [
+const SYSCTLS: [&str; 24] = [
     "kernel.io_uring_disabled",
     "net.core.default_qdisc",
     "net.core.netdev_budget",
@@ -24,6 +24,7 @@ const SYSCTLS: [&str; 21] = [
     "net.ipv4.ip_local_port_range",
     "net.ipv4.tcp_available_congestion_control",
     "net.ipv4.tcp_congestion_control",
+    "net.ipv4.tcp_ehash_entries",
     "net.ipv4.tcp_keepalive_intvl",
     "net.ipv4.tcp_keepalive_probes",
     "net.ipv4.tcp_keepalive_time",
@@ -33,6 +34,8 @@ const SYSCTLS: [&str; 21] = [
     "net.ipv4.tcp_mem",
     "net.ipv4.tcp_retries2",
     "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_syn_retries",
+    "net.ipv4.tcp_synack_retries",
     "net.ipv4.tcp_syncookies",
     "net.ipv4.tcp_timestamps",
     "net.ipv4.tcp_wmem",

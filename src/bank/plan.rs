@@ -1,8 +1,22 @@
 //! How many rings a core thread needs, and how large each may be: arithmetic on the limit on open files.
 //!
-//! Pure. A ring's table of direct descriptors is capped by the soft `RLIMIT_NOFILE` (`io_sqe_files_register` in
-//! the kernel's `io_uring/rsrc.c`), so a host with a low limit needs several rings per core and a roomy one
-//! needs one.
+//! Pure. What the host allows decides each size, and nothing is tuned by hand:
+//!
+//! * **Tables.** A ring's table of direct descriptors is capped by the soft `RLIMIT_NOFILE` (`io_sqe_files_register` in
+//!   the kernel's `io_uring/rsrc.c`) and by 2^20. A host with a low limit therefore needs several rings per core, and
+//!   a roomy one needs one: 2.5 million connections under a limit of 20,000 are "2 core threads × 79 rings × 17,8xx".
+//! * **Rings.** Every ring costs a descriptor of its own and 0.2 MB, so the fewest that hold the connections are
+//!   made, all alike. Rings of one core are walked by one thread, once a tick.
+//! * **Accept gates.** A connection that finds the table full is accepted and dropped by the kernel, so a ring stops
+//!   accepting at `connections_per_ring`, below its table by twice the listener's backlog: one backlog that an armed
+//!   accept may take before it is seen to be full, and one more until its cancellation has reached the kernel. Rings
+//!   that accept take an eighth more than their share, for the kernel spreads connections by the core a SYN is
+//!   handled on, and the spread is uneven. A listener is accepted from by one ring at a time ([`crate::server`]).
+//! * **Backlog.** A sixteenth of the table, 1,024 at most, and `net.core.somaxconn`: twice of it is lost to every
+//!   table. The load generator keeps as many connects in flight per core at most.
+//! * **Ticks.** The tick is the user's: it trades CPU for latency (`ringbeat scale --tick-sweep` draws the curve), and
+//!   must be long enough for one walk over all rings, which an idle ring takes no system call of.
+//! * **User tables** are reserved for `connections_per_ring` at the start and become resident as they fill.
 
 use super::{Driver, EngineKind};
 use std::fmt;

@@ -33,6 +33,8 @@ pub struct HostFacts {
     pub ephemeral: (u16, u16),
     /// `net.core.netdev_max_backlog`.
     pub backlog: u64,
+    /// Buckets of the kernel's hash table of established sockets.
+    pub hash_buckets: Option<u64>,
     /// Kernel ticks per second; 250 where the kernel does not tell.
     pub hz: u32,
 }
@@ -52,6 +54,7 @@ impl HostFacts {
             somaxconn: limits::somaxconn().map_or(4096, u64::from),
             ephemeral: limits::ephemeral_ports().unwrap_or((32_768, 60_999)),
             backlog: limits::netdev_max_backlog().map_or(1000, u64::from),
+            hash_buckets: limits::established_hash_buckets(),
             hz: limits::kernel_hz().unwrap_or(250),
         })
     }
@@ -133,6 +136,7 @@ mod tests {
             somaxconn: 4096,
             ephemeral: (32_768, 60_999),
             backlog: 1000,
+            hash_buckets: Some(262_144),
             hz: 250,
         }
     }

@@ -215,12 +215,24 @@ fn opening(trial: &Trial, warn: &mut impl FnMut(&str, bool, String, &str)) {
     }
 }
 
+/// Why fewer were established than asked for.
+fn not_established(asked: u64, server: &Counters, load: &Counters) -> String {
+    if load.established < asked {
+        return connect_failures(load);
+    }
+    format!(
+        "the load generator believes that it has all, but the server has taken only {}: their last ACK met a full \
+         accept queue",
+        HumanCount(server.established)
+    )
+}
+
 /// Asked, established, held.
 fn population(trial: &Trial, warn: &mut impl FnMut(&str, bool, String, &str)) {
     let (server, load) = (&trial.server_final.totals, &trial.load_final.totals);
     let established = load.established.min(server.established);
     if established != trial.spec.connections {
-        let failures = connect_failures(load);
+        let failures = not_established(trial.spec.connections, server, load);
         warn(
             "not-established",
             true,

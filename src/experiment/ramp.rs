@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// Without a single new connection for this long, the ramp is stuck.
 const STUCK_AFTER: Nanos = Nanos::from_secs(20);
+/// The longest to wait for the server's view of the last connections.
+const CATCH_UP: Nanos = Nanos::from_secs(8);
 /// Between two looks at the halves.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Between two looks at memory.
@@ -48,8 +50,9 @@ pub(super) fn climb(
             // The end is known at once, the counts only with the next snapshot.
             let all = settled(&mut halves.load)?;
             let _ = guard.look(all.totals.open, usable()?.0);
+            let waited = server_catches_up(stage, halves, all.totals.established)?;
             return Ok(Ramp {
-                took,
+                took: took + waited,
                 bytes_per_connection: guard.bytes_per_connection(),
                 stopped,
             });
@@ -92,6 +95,27 @@ pub(super) fn climb(
         check_interrupt(stage)?;
         std::thread::sleep(LOOK_EVERY);
     }
+}
+
+/// Waits until the server has as many connections as the load generator, and returns how long that took. A client
+/// whose last ACK met a full accept queue believes itself connected; the server sends its SYN-ACK again after one,
+/// three and seven seconds (`tcp_synack_retries` in `ip-sysctl`). Whoever is missing after that is the audit's to tell.
+fn server_catches_up(
+    stage: &Stage<'_>,
+    halves: &mut Halves,
+    established: u64,
+) -> Result<Nanos, ExperimentError> {
+    let begun = MonotonicClock.now();
+    let mut waited = Nanos::ZERO;
+    while settled(&mut halves.server)?.totals.established < established {
+        waited = MonotonicClock.now() - begun;
+        if waited > CATCH_UP {
+            break;
+        }
+        check_interrupt(stage)?;
+        std::thread::sleep(LOOK_EVERY);
+    }
+    Ok(waited)
 }
 
 fn stop_opening(halves: &mut Halves) -> Result<(), ExperimentError> {

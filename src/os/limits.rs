@@ -79,6 +79,14 @@ pub fn somaxconn() -> Option<u32> {
     sysctl_number("net.core.somaxconn")
 }
 
+/// Buckets of the hash table that finds the socket of every packet (`net.ipv4.tcp_ehash_entries`, Linux 6.1); a
+/// namespace that shares the first one's table shows it with a minus sign.
+#[must_use]
+pub fn established_hash_buckets() -> Option<u64> {
+    let shown: i64 = sysctl("net.ipv4.tcp_ehash_entries")?.parse().ok()?;
+    Some(shown.unsigned_abs())
+}
+
 /// `net.core.netdev_max_backlog`: packets one CPU's input queue holds before it drops.
 #[must_use]
 pub fn netdev_max_backlog() -> Option<u32> {
@@ -132,6 +140,7 @@ mod tests {
         let (low, high) = ephemeral_ports().unwrap();
         assert!(low < high);
         assert_eq!(sysctl("net.ipv4.no_such_setting"), None);
+        assert!(established_hash_buckets().is_none_or(u64::is_power_of_two));
         assert!(somaxconn().is_some_and(|limit| limit > 0));
         assert!(keepalive_defaults().is_some_and(|defaults| defaults.count > 0));
         assert_eq!(parse_port_range("32768 60999"), Some((32768, 60999)));

@@ -38,6 +38,9 @@ pub(super) fn estimate(figure: &Estimate) -> String {
     };
     let ((low_number, low_unit), (high_number, high_unit)) = (split(&low), split(&high));
     let (_, unit) = split(&median);
+    if !figure.resolved && figure.low == figure.high {
+        return "not resolved".to_owned();
+    }
     if !figure.resolved {
         return if low_unit == high_unit {
             format!("not resolved [{low_number},{NO_BREAK}{high}]")
@@ -85,6 +88,15 @@ pub(super) fn bytes(value: u64) -> String {
 /// A count with thousands separated.
 pub(super) fn count(value: u64) -> String {
     HumanCount(value).to_string()
+}
+
+/// A count that is an estimate: three digits of it.
+pub(super) fn about(value: u64) -> String {
+    let mut step = 1;
+    while value / step >= 1_000 {
+        step *= 10;
+    }
+    count(value / step * step)
 }
 
 /// A count short enough for an axis: `0`, `250`, `10k`, `1.5M`.
@@ -174,6 +186,12 @@ mod tests {
             resolved: false,
         };
         assert_eq!(plain(&estimate(&noise)), "not resolved [−900, 400 ns]");
+        let single = Estimate {
+            low: -300,
+            high: -300,
+            ..noise
+        };
+        assert_eq!(plain(&estimate(&single)), "not resolved");
         let wide = Estimate {
             low: 900,
             ..resolved
@@ -199,6 +217,10 @@ mod tests {
         assert_eq!(plain(&millis(1_500)), "1500 ms");
         assert_eq!(plain(&micros(8_000)), "8 ms");
         assert_eq!(plain(&micros(500)), "500 µs");
+        assert_eq!(
+            (about(2_842_769), about(999)),
+            ("2,840,000".to_owned(), "999".to_owned())
+        );
         assert_eq!(superscript(12), "¹²");
         assert_eq!(whole(-1.0), 0);
     }

@@ -38,6 +38,7 @@ fn host() -> HostFacts {
         somaxconn: 4096,
         ephemeral: (32_768, 60_999),
         backlog: 1000,
+        hash_buckets: Some(262_144),
         hz: 250,
     }
 }

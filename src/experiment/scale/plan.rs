@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// Wait before the window in arms without heartbeats.
 const SHORT_SETTLE: Duration = Duration::from_millis(500);
+/// Sockets in one bucket of the kernel's hash table that are worth a word.
+const LONG_CHAIN: u64 = 6;
 /// Population of a tick sweep that names none.
 const SWEEP_CONNECTIONS: u64 = 100_000;
 /// The same, when quick.
@@ -292,11 +294,31 @@ impl ScalePlan {
             .iter()
             .map(|step| self.settled(step.want, BYTES_PER_CONNECTION, self.host.usable_bytes))
             .max();
-        largest
-            .and_then(|count| self.cost_plan(count.max(1), self.options.cost.tick).ok())
-            .and_then(|plan| plan.burst_forewarning())
+        let Some(largest) = largest else {
+            return Vec::new();
+        };
+        let plan = self.cost_plan(largest.max(1), self.options.cost.tick);
+        let bursts = plan.ok().and_then(|plan| plan.burst_forewarning());
+        bursts
             .into_iter()
+            .chain(self.crowded_hash(largest))
             .collect()
+    }
+
+    /// What the kernel's hash table of sockets costs at `connections`, both ends in it, when its chains are long.
+    fn crowded_hash(&self, connections: u64) -> Option<String> {
+        let buckets = self.host.hash_buckets.filter(|buckets| *buckets > 0)?;
+        let chain = 2 * connections / buckets;
+        (chain >= LONG_CHAIN).then(|| {
+            format!(
+                "the kernel finds the socket of a packet in a hash table of {} buckets (net.ipv4.tcp_ehash_entries): \
+                 at {} connections some {chain} sockets share one, and every packet walks past them. It is sized at \
+                 boot (thash_entries=); a network namespace made after `sudo sysctl -w \
+                 net.ipv4.tcp_child_ehash_entries=8388608` has its own",
+                HumanCount(buckets),
+                HumanCount(connections)
+            )
+        })
     }
 }
 

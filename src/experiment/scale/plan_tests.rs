@@ -51,6 +51,7 @@ fn host() -> HostFacts {
         somaxconn: 4096,
         ephemeral: (32_768, 60_999),
         backlog: 1000,
+        hash_buckets: Some(262_144),
         hz: 250,
     }
 }
@@ -179,8 +180,27 @@ fn keepalives_bursts_are_foreseen_at_the_top() {
     both.cost.arms = vec![Arm::Keepalive, Arm::Heartbeat];
     let said = ScalePlan::new(both, host()).unwrap().forewarnings();
     assert!(said[0].contains("netdev_max_backlog"), "{said:?}");
+    let small = ScaleOptions {
+        up_to: Some(300_000),
+        ..options()
+    };
+    let plan = ScalePlan::new(small, host()).unwrap();
+    assert!(plan.forewarnings().is_empty());
+}
+
+#[test]
+fn long_chains_in_the_kernels_hash_are_foreseen() {
+    let said = ScalePlan::new(options(), host()).unwrap().forewarnings();
     assert!(
-        ScalePlan::new(options(), host())
+        said.len() == 1 && said[0].contains("some 19 sockets share one"),
+        "{said:?}"
+    );
+    let roomy = HostFacts {
+        hash_buckets: Some(8_388_608),
+        ..host()
+    };
+    assert!(
+        ScalePlan::new(options(), roomy)
             .unwrap()
             .forewarnings()
             .is_empty()

@@ -165,7 +165,7 @@ pub(super) fn memory_foreseen(memory: &ScaleMemory) -> String {
         (Some(each), Some(fit)) => format!(
             "{start}; a connection takes {}, both ends, so about {} fit.",
             format::bytes(each),
-            format::count(fit)
+            format::about(fit)
         ),
         _ => format!("{start}; too few connections were opened to tell how many fit."),
     }
@@ -202,11 +202,12 @@ pub(super) fn text(
 
 fn rings(axis: ScaleAxis, rung: &ScaleRung) -> String {
     format!(
-        "{}: server {}; load {}; {} destinations\n",
+        "{}: server {}; load {}; {} destination address{}\n",
         rung_name(axis, rung),
         rung.server_rings,
         rung.load_rings,
-        format::count(rung.destinations)
+        format::count(rung.destinations),
+        if rung.destinations == 1 { "" } else { "es" }
     )
 }
 
