@@ -213,8 +213,11 @@ fn rings(axis: ScaleAxis, rung: &ScaleRung) -> String {
 
 /// The answer and the whole table in Markdown.
 pub(super) fn markdown(record: &Record, scale: &ScaleRecord) -> String {
-    let whole = table(scale);
     let mut text = format!("{}\n\n", answer::headline(record).join(" "));
+    if scale.rungs.is_empty() {
+        return format::plain(&text);
+    }
+    let whole = table(scale);
     let mut line = |cells: Vec<String>| {
         let safe: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
         writeln!(text, "| {} |", safe.join(" | ")).unwrap_or_default();

@@ -118,12 +118,15 @@ impl Builder<'_> {
         if let (Some(floor), Some(name)) = (floor, leading.map(|arm| arm.name.clone())) {
             let label = format!("{name} ÷ floor of {} pairs", format::count(floor.pairs));
             rows.push(self.arm_row(label, &name, "cpu_ns_per_event", |arm| {
-                let cost = arm
-                    .cpu_ns_per_event
-                    .filter(|figure| figure.resolved)?
-                    .median;
+                let cost = arm.cpu_ns_per_event?;
+                if !cost.resolved {
+                    return Some("not resolved".to_owned());
+                }
                 let base = floor.cpu_ns_per_exchange.median.max(1);
-                Some(format!("{:.2}×", format::float(cost) / format::float(base)))
+                Some(format!(
+                    "{:.2}×",
+                    format::float(cost.median) / format::float(base)
+                ))
             }));
         }
         rows

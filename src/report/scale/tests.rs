@@ -133,4 +133,5 @@ fn a_floor_alone_is_an_answer() {
         "{text}"
     );
     assert!(html(&record).is_ok());
+    assert!(!markdown_table(&record).contains('|'), "no rung, no table");
 }
