@@ -3,13 +3,14 @@
 //! Same geometry as the crate's wheel, slots as [lists](super::chains). 12 B per index.
 
 use super::chains::Chains;
-use super::subject::{Timers, Unsupported};
+use super::subject::{Role, Timers, Unsupported};
 
 /// See the [module](self).
 pub(crate) struct Eager(Chains);
 
 impl Timers for Eager {
     const NAME: &'static str = "eager wheel of lists";
+    const ROLE: Role = Role::Baseline;
 
     fn new(capacity: u32, _classes: &[u32]) -> Self {
         Self(Chains::new(capacity))

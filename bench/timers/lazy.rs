@@ -4,7 +4,7 @@
 //! Not something the rivals offer; it shows how much of a difference is the trick and how much the
 //! structure. 4 B per index on top of what the structure takes.
 
-use super::subject::{Timers, Unsupported};
+use super::subject::{Role, Timers, Unsupported};
 
 /// `T`, refreshed lazily.
 pub(crate) struct Lazy<T> {
@@ -20,6 +20,7 @@ impl<T: Timers> Timers for Lazy<T> {
         b"nexus Wheel" => "nexus Wheel, lazily refreshed",
         _ => "lazily refreshed",
     };
+    const ROLE: Role = Role::Lent;
     const PRECISION: u32 = T::PRECISION;
 
     fn new(capacity: u32, classes: &[u32]) -> Self {

@@ -4,7 +4,7 @@
 //! written in the entry it looks at, so each waits for the one before. 16 B per index.
 
 use super::chains::Chains;
-use super::subject::{Timers, Unsupported};
+use super::subject::{Role, Timers, Unsupported};
 
 /// The deadline of a cancelled timer, whose entry stays until it is visited.
 const NEVER: u32 = u32::MAX;
@@ -17,6 +17,7 @@ pub(crate) struct List {
 
 impl Timers for List {
     const NAME: &'static str = "lazy wheel of lists";
+    const ROLE: Role = Role::Baseline;
 
     fn new(capacity: u32, _classes: &[u32]) -> Self {
         Self {

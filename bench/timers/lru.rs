@@ -4,7 +4,7 @@
 //! run through the indices, and each list closes into a ring through an entry of its own. 12 B per
 //! index. What it cannot do is a timeout it has no list for.
 
-use super::subject::{Timers, Unsupported};
+use super::subject::{Role, Timers, Unsupported};
 
 #[derive(Clone, Copy)]
 struct Node {
@@ -46,6 +46,7 @@ impl Lru {
 
 impl Timers for Lru {
     const NAME: &'static str = "LRU lists";
+    const ROLE: Role = Role::Baseline;
 
     fn new(capacity: u32, classes: &[u32]) -> Self {
         let all = (0..).take(capacity as usize + classes.len());

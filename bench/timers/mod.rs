@@ -10,12 +10,11 @@ pub(crate) mod lazy;
 pub(crate) mod list;
 pub(crate) mod lru;
 pub(crate) mod nexus;
-pub(crate) mod ours;
+pub(crate) mod own;
 pub(crate) mod rivals;
 pub(crate) mod script;
 pub(crate) mod std_rivals;
 pub(crate) mod subject;
-pub(crate) mod sweep;
 
 use subject::Timers;
 
@@ -27,12 +26,12 @@ pub(crate) trait Visitor {
 
 /// Shows every subject to `visitor`: ours first, then the baselines, then the rivals.
 pub(crate) fn visit_all(visitor: &mut impl Visitor) {
-    visitor.visit::<ours::Ours>();
+    visitor.visit::<own::Wheel>();
     visitor.visit::<list::List>();
     visitor.visit::<eager::Eager>();
     visitor.visit::<lru::Lru>();
-    visitor.visit::<sweep::Sweep<1>>();
-    visitor.visit::<sweep::Sweep<{ sweep::TENTH_OF_A_SECOND }>>();
+    visitor.visit::<own::Sweep<1>>();
+    visitor.visit::<own::Sweep<{ own::TENTH_OF_A_SECOND }>>();
     visitor.visit::<std_rivals::Heap>();
     visitor.visit::<lazy::Lazy<std_rivals::Heap>>();
     visitor.visit::<std_rivals::Tree>();

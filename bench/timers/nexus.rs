@@ -5,7 +5,7 @@
 //! reciprocal that is rounded down, so an instant at which a tick begins counts as the tick before,
 //! except the very first. Handles are kept in a table per index, and count as their memory.
 
-use super::subject::{Timers, Unsupported};
+use super::subject::{Role, Timers, Unsupported};
 use nexus_timer::{TimeoutQueue, TimeoutQueueBuilder, TimerHandle, Wheel, WheelBuilder};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,7 @@ impl NexusWheel {
 
 impl Timers for NexusWheel {
     const NAME: &'static str = "nexus Wheel";
+    const ROLE: Role = Role::Rival;
 
     fn new(capacity: u32, _classes: &[u32]) -> Self {
         let now = Instant::now();
@@ -91,6 +92,7 @@ pub(crate) struct NexusQueues {
 
 impl Timers for NexusQueues {
     const NAME: &'static str = "nexus TimeoutQueue";
+    const ROLE: Role = Role::Rival;
 
     fn new(capacity: u32, classes: &[u32]) -> Self {
         let now = Instant::now();

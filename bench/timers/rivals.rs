@@ -9,7 +9,7 @@
 //!
 //! Handles a structure gives out are kept in a table per index, and count as its memory.
 
-use super::subject::{Timers, Unsupported};
+use super::subject::{Role, Timers, Unsupported};
 use hierarchical_hash_wheel_timer::wheels::Skip;
 use hierarchical_hash_wheel_timer::wheels::cancellable::{
     CancellableTimerEntry, QuadWheelWithOverflow,
@@ -51,6 +51,7 @@ impl TokioDelayQueue {
 
 impl Timers for TokioDelayQueue {
     const NAME: &'static str = "tokio-util DelayQueue";
+    const ROLE: Role = Role::Rival;
     const READS_CLOCK: bool = true;
 
     fn new(capacity: u32, _classes: &[u32]) -> Self {
@@ -120,6 +121,7 @@ pub(crate) struct HashWheel {
 
 impl Timers for HashWheel {
     const NAME: &'static str = "hierarchical_hash_wheel";
+    const ROLE: Role = Role::Rival;
 
     fn new(_capacity: u32, _classes: &[u32]) -> Self {
         Self {
@@ -175,6 +177,7 @@ pub(crate) struct KeyedHeap(PriorityQueue<u32, Reverse<u32>, FxBuildHasher>);
 
 impl Timers for KeyedHeap {
     const NAME: &'static str = "priority-queue";
+    const ROLE: Role = Role::Rival;
 
     fn new(capacity: u32, _classes: &[u32]) -> Self {
         let capacity = capacity as usize;

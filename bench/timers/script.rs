@@ -5,8 +5,8 @@
 //! the levels of a wheel, for those that can reschedule to any. A subject that may be late by its
 //! precision must report each expiration within it; an index that has expired rests for as long.
 
+use super::own::TENTH_OF_A_SECOND;
 use super::subject::{Timers, cannot_reschedule};
-use super::sweep::TENTH_OF_A_SECOND;
 use super::{Visitor, visit_all};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

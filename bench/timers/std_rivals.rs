@@ -4,7 +4,7 @@
 //! to find or judge their keys by. The heap is pushed to at every change and compacted when more
 //! than half of its keys are stale.
 
-use super::subject::{Timers, Unsupported};
+use super::subject::{Role, Timers, Unsupported};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
@@ -46,6 +46,7 @@ impl Heap {
 
 impl Timers for Heap {
     const NAME: &'static str = "BinaryHeap";
+    const ROLE: Role = Role::Rival;
 
     fn new(capacity: u32, _classes: &[u32]) -> Self {
         Self {
@@ -100,6 +101,7 @@ pub(crate) struct Tree {
 
 impl Timers for Tree {
     const NAME: &'static str = "BTreeSet";
+    const ROLE: Role = Role::Rival;
 
     fn new(capacity: u32, _classes: &[u32]) -> Self {
         Self {

@@ -15,10 +15,24 @@ impl fmt::Display for Unsupported {
     }
 }
 
+/// What a structure is to the crate's wheel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The wheel itself.
+    Ours,
+    /// What the wheel might have been, or what would do without one.
+    Baseline,
+    /// Another crate's, or the standard library's.
+    Rival,
+    /// A rival's structure refreshed lazily, which it does not offer.
+    Lent,
+}
+
 /// One deadline per index. The caller keeps `now` from going backwards.
 pub(crate) trait Timers {
     /// As it stands in tables.
     const NAME: &'static str;
+    const ROLE: Role;
     /// It notices an expiration less than this many ticks late.
     const PRECISION: u32 = 1;
     /// Whether [`Timers::clock_to`] does something, and so must be kept out of what is timed.
@@ -51,6 +65,11 @@ pub(crate) trait Timers {
 
     /// Appends to `expired` what has expired at `now` or before. Returns how many those are.
     fn turn_to(&mut self, now: u32, expired: &mut Vec<u32>) -> usize;
+
+    /// How many entries the turns have looked at so far, 0 where nobody counts.
+    fn visited(&self) -> u64 {
+        0
+    }
 }
 
 /// Why `T` cannot be asked to reschedule, `None` when it can.

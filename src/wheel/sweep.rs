@@ -58,7 +58,7 @@ pub struct Sweep {
     period: u32,
     /// The first tick whose share is not owed yet.
     cursor: Tick,
-    /// Ticks of the present pass whose share is owed or done, below the period.
+    /// Ticks of the present pass whose share is owed or done, at most the period.
     phase: u32,
     /// The next index to look at.
     at: usize,
@@ -250,7 +250,7 @@ impl Sweep {
         let armed = self.deadlines.iter().filter(|&&stored| stored != NEVER);
         assert_eq!(armed.count(), self.armed, "armed timers");
         let most = self.deadlines.len().max(1);
-        assert!(self.phase < self.period, "phase {}", self.phase);
+        assert!(self.phase <= self.period, "phase {}", self.phase);
         assert!(self.at < most, "stands at {}", self.at);
         let stretch = if self.wraps {
             0..=self.at
@@ -286,7 +286,7 @@ impl Sweep {
         if ticks >= self.period || (ends_pass && self.wraps) {
             return self.owe_all();
         }
-        // Both summands are below the period.
+        // The sum is less than two periods.
         let phase = if ends_pass {
             self.phase.wrapping_add(ticks).wrapping_sub(self.period)
         } else {
@@ -302,15 +302,16 @@ impl Sweep {
         self.until = if wraps { goal } else { goal.max(self.at) };
     }
 
-    /// Owes one look at every index: nobody is served by two. The phase becomes the one whose share
-    /// the pass stands in.
+    /// Owes one look at every index: nobody is served by two. The phase becomes the first whose goal
+    /// is not before the place where the pass stands, so that as many ticks as the period come round
+    /// to that place again.
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "the quotient is below the period"
+        reason = "the quotient is at most the period"
     )]
     fn owe_all(&mut self) {
         let (at, indices) = (self.at as u64, self.deadlines.len() as u64);
-        self.phase = (at * u64::from(self.period) / indices.max(1)) as u32;
+        self.phase = (at * u64::from(self.period)).div_ceil(indices.max(1)) as u32;
         self.until = self.at;
         self.wraps = true;
     }

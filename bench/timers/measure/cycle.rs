@@ -138,6 +138,61 @@ impl<T: Timers> Cycle<T> {
     }
 }
 
+/// A structure in which what expires is armed again: the schedule of a sender. The population is
+/// spread over one timeout.
+pub(crate) struct Rearm<T> {
+    timers: T,
+    now: u32,
+    expired: Vec<u32>,
+}
+
+impl<T: Timers> Rearm<T> {
+    /// Everybody is armed and has expired once.
+    pub(crate) fn new(population: u32, order: Order) -> Self {
+        let mut rearm = Self {
+            timers: T::new(population, &[STRICT.timeout]),
+            now: 0,
+            expired: Vec::new(),
+        };
+        let order = order.indices(population, 1);
+        let of = |tick: u32| u64::from(tick) * u64::from(population) / u64::from(STRICT.timeout);
+        for tick in 0..STRICT.timeout {
+            rearm.run(1);
+            for place in of(tick)..of(tick + 1) {
+                let index = order[usize::try_from(place).expect("an index")];
+                rearm.timers.arm(index, rearm.now, STRICT.timeout);
+            }
+        }
+        rearm.run(u64::from(STRICT.timeout));
+        rearm
+    }
+
+    /// Times `ticks` turns, and the arming of what they expire.
+    pub(crate) fn run(&mut self, ticks: u64) -> Duration {
+        if !T::READS_CLOCK {
+            let start = Instant::now();
+            (0..ticks).for_each(|_| self.tick());
+            return start.elapsed();
+        }
+        let mut spent = Duration::ZERO;
+        for _ in 0..ticks {
+            self.timers.clock_to(self.now + 1);
+            let start = Instant::now();
+            self.tick();
+            spent += start.elapsed();
+        }
+        spent
+    }
+
+    fn tick(&mut self) {
+        self.now += 1;
+        self.timers.turn_to(self.now, &mut self.expired);
+        for index in self.expired.drain(..) {
+            self.timers.arm(index, self.now, STRICT.timeout);
+        }
+    }
+}
+
 /// A structure whose deadlines are all far away.
 pub(crate) struct Idle<T> {
     cycle: Cycle<T>,

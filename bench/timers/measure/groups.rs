@@ -1,44 +1,20 @@
 //! The criterion groups: one operation at a time, over every subject.
 //!
-//! Does not do the work; it says what of it criterion sees. All of a population is one iteration of
-//! arm, touch, cancel, reschedule and expire-all; one tick is one of the others.
+//! Does not do the work; it says what of it criterion sees, and collects the figures. All of a
+//! population is one iteration of arm, touch, cancel, reschedule and expire-all; one tick is one of
+//! the others.
 
-use super::cycle::{Case, Cycle, Idle};
+use super::cycle::{Case, Cycle, Idle, Rearm};
+use super::figures::{Figure, Place, Unit};
 use super::population::{Order, Preset, RELAXED, STRICT, Schedule, Steady};
 use crate::timers::subject::{Timers, cannot_reschedule};
 use crate::timers::{Visitor, visit_all};
-use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
+use criterion::{Bencher, BenchmarkId, Criterion, SamplingMode};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Runs everything. Sequential order is measured at `sequential` only.
-pub(crate) fn run(criterion: &mut Criterion, populations: &[u32], sequential: u32) {
-    for (case, name) in [
-        (Case::Arm, "arm"),
-        (Case::Touch, "touch"),
-        (Case::Cancel, "cancel"),
-        (Case::Reschedule, "reschedule"),
-        (Case::ExpireAll, "expire-all"),
-    ] {
-        for &population in populations {
-            let order = Order::Shuffled;
-            each(criterion, name, population, order, Work::Operation(case));
-        }
-        let order = Order::Sequential;
-        each(criterion, name, sequential, order, Work::Operation(case));
-    }
-    for (work, name) in [
-        (Work::Empty, "tick-empty"),
-        (Work::Rearm, "tick-rearm"),
-        (Work::Mix(STRICT), "heartbeat-strict"),
-        (Work::Mix(RELAXED), "heartbeat-relaxed"),
-    ] {
-        for &population in populations {
-            each(criterion, name, population, Order::Shuffled, work);
-        }
-    }
-}
-
-#[derive(Clone, Copy)]
+/// What is timed.
+#[derive(Clone, Copy, Debug)]
 enum Work {
     Operation(Case),
     Empty,
@@ -46,76 +22,123 @@ enum Work {
     Mix(Preset),
 }
 
-fn each(criterion: &mut Criterion, name: &str, population: u32, order: Order, work: Work) {
-    struct Each<'a> {
-        criterion: &'a mut Criterion,
-        name: &'a str,
-        population: u32,
-        order: Order,
-        work: Work,
-    }
-    impl Visitor for Each<'_> {
-        fn visit<T: Timers>(&mut self) {
-            let mut group = self.criterion.benchmark_group(self.name);
-            group.sampling_mode(SamplingMode::Flat);
-            let population = self.population;
-            let parameter = match self.work {
-                Work::Operation(case) => {
-                    if case == Case::Reschedule && cannot_reschedule::<T>().is_some() {
-                        return;
-                    }
-                    group.throughput(Throughput::Elements(u64::from(population)));
-                    format!("{population}/{}", self.order.name())
+/// A group's name, its work, and what a figure of it counts.
+const GROUPS: [(&str, Work, Unit); 9] = [
+    ("arm", Work::Operation(Case::Arm), Unit::Timer),
+    ("touch", Work::Operation(Case::Touch), Unit::Timer),
+    ("cancel", Work::Operation(Case::Cancel), Unit::Timer),
+    ("reschedule", Work::Operation(Case::Reschedule), Unit::Timer),
+    ("expire-all", Work::Operation(Case::ExpireAll), Unit::Timer),
+    ("tick-empty", Work::Empty, Unit::Tick),
+    ("tick-rearm", Work::Rearm, Unit::Entry),
+    ("heartbeat-strict", Work::Mix(STRICT), Unit::Heartbeat),
+    ("heartbeat-relaxed", Work::Mix(RELAXED), Unit::Heartbeat),
+];
+
+/// Every group with every population, in both orders.
+pub(crate) fn run(criterion: &mut Criterion, populations: &[u32], results: &Path) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    for (group, work, unit) in GROUPS {
+        for &population in populations {
+            for order in [Order::Sequential, Order::Shuffled] {
+                // Nobody is touched, and nothing comes up.
+                if matches!(work, Work::Empty) && order == Order::Sequential {
+                    continue;
                 }
-                _ => population.to_string(),
-            };
-            let id = BenchmarkId::new(T::NAME, parameter);
-            match self.work {
-                Work::Operation(case) => {
-                    // Made when first used, which a filter may prevent.
-                    let mut cycle = None;
-                    let make = || Cycle::<T>::new(population, self.order);
-                    group.bench_function(id, |bencher| {
-                        let cycle = cycle.get_or_insert_with(make);
-                        bencher.iter_custom(|times| (0..times).map(|_| cycle.run(case)).sum());
-                    });
-                }
-                Work::Empty => {
-                    let mut idle = None;
-                    group.bench_function(id, |bencher| {
-                        let idle = idle.get_or_insert_with(|| Idle::<T>::new(population));
-                        bencher.iter_custom(|ticks| idle.run(ticks));
-                    });
-                }
-                Work::Rearm | Work::Mix(_) => {
-                    let (preset, heard) = match self.work {
-                        Work::Mix(preset) => (preset, true),
-                        _ => (STRICT, false),
-                    };
-                    let mut steady = None;
-                    let make = || Steady::<T>::new(Schedule::new(population, preset), preset);
-                    group.bench_function(id, |bencher| {
-                        let steady = steady.get_or_insert_with(make);
-                        bencher.iter_custom(|ticks| stretch(steady, ticks, heard));
-                    });
-                }
+                let mut each = Each {
+                    criterion,
+                    work,
+                    place: Place {
+                        group,
+                        population,
+                        order,
+                    },
+                    unit,
+                    results,
+                    figures: &mut figures,
+                };
+                visit_all(&mut each);
             }
-            group.finish();
         }
     }
-    visit_all(&mut Each {
-        criterion,
-        name,
-        population,
-        order,
-        work,
-    });
+    figures
 }
 
-/// Times the turns of `ticks` ticks, and the heartbeats if `heard`.
-fn stretch<T: Timers>(steady: &mut Steady<T>, ticks: u64, heard: bool) -> Duration {
+struct Each<'a> {
+    criterion: &'a mut Criterion,
+    work: Work,
+    place: Place,
+    unit: Unit,
+    results: &'a Path,
+    figures: &'a mut Vec<Figure>,
+}
+
+impl Visitor for Each<'_> {
+    fn visit<T: Timers>(&mut self) {
+        let Place {
+            group,
+            population,
+            order,
+        } = self.place;
+        let reschedules = matches!(self.work, Work::Operation(Case::Reschedule));
+        if reschedules && cannot_reschedule::<T>().is_some() {
+            return;
+        }
+        let begun = std::time::SystemTime::now();
+        let value = format!("{population}-{}", order.name());
+        let mut criterion_group = self.criterion.benchmark_group(group);
+        criterion_group.sampling_mode(SamplingMode::Flat);
+        let mut subject = Subject::<T>::Unmade;
+        let work = self.work;
+        let id = BenchmarkId::new(T::NAME, &value);
+        criterion_group.bench_function(id, |bencher| {
+            subject.time(bencher, work, population, order);
+        });
+        criterion_group.finish();
+        let folder = self.results.join(group).join(T::NAME).join(value);
+        let figure = Figure::read::<T>(self.place, self.unit, &folder, begun);
+        self.figures.extend(figure);
+    }
+}
+
+/// A structure in the state a piece of work needs, made when first used, which a filter may prevent.
+enum Subject<T> {
+    Unmade,
+    Cycle(Cycle<T>),
+    Idle(Idle<T>),
+    Rearm(Rearm<T>),
+    Steady(Steady<T>),
+}
+
+impl<T: Timers> Subject<T> {
+    fn time(&mut self, bencher: &mut Bencher<'_>, work: Work, population: u32, order: Order) {
+        if matches!(self, Self::Unmade) {
+            *self = match work {
+                Work::Operation(_) => Self::Cycle(Cycle::new(population, order)),
+                Work::Empty => Self::Idle(Idle::new(population)),
+                Work::Rearm => Self::Rearm(Rearm::new(population, order)),
+                Work::Mix(preset) => {
+                    let schedule = Schedule::new(population, preset, order);
+                    Self::Steady(Steady::new(schedule, preset))
+                }
+            };
+        }
+        bencher.iter_custom(|times| match (&mut *self, work) {
+            (Self::Cycle(cycle), Work::Operation(case)) => {
+                (0..times).map(|_| cycle.run(case)).sum()
+            }
+            (Self::Idle(idle), _) => idle.run(times),
+            (Self::Rearm(rearm), _) => rearm.run(times),
+            (Self::Steady(steady), _) => stretch(steady, times),
+            _ => unreachable!("made for this work"),
+        });
+    }
+}
+
+/// Times the heartbeats and the turns of `ticks` ticks.
+fn stretch<T: Timers>(steady: &mut Steady<T>, ticks: u64) -> Duration {
     let whole = Instant::now();
-    if heard && !T::READS_CLOCK {
+    if !T::READS_CLOCK {
         for _ in 0..ticks {
             steady.hear();
             steady.turn();
@@ -126,9 +149,7 @@ fn stretch<T: Timers>(steady: &mut Steady<T>, ticks: u64, heard: bool) -> Durati
     for _ in 0..ticks {
         let start = Instant::now();
         steady.hear();
-        if heard {
-            spent += start.elapsed();
-        }
+        spent += start.elapsed();
         steady.clock();
         let start = Instant::now();
         steady.turn();

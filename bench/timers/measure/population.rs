@@ -3,8 +3,9 @@
 //! Does not measure. The connections arrive evenly over one timeout, so that a lazy structure's
 //! visits are spread as those of a long-lived population would be, and each beats once per interval
 //! from then on. Shuffled populations beat in an order that differs from one interval to the next by
-//! about a tenth of a second, as the network would have it; otherwise entries that were filed one
-//! after the other would be touched one after the other for ever, which flatters linked lists.
+//! about a tenth of a second, as the network would have it; sequential ones beat in the order of
+//! their indices, and entries that were filed one after the other are touched one after the other
+//! for ever, which flatters everybody and linked lists most.
 
 use crate::timers::subject::Timers;
 use rand::SeedableRng;
@@ -12,7 +13,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
 /// How long a silence is tolerated and how often peers are heard, in ticks.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Preset {
     pub(crate) name: &'static str,
     pub(crate) timeout: u32,
@@ -40,7 +41,7 @@ pub(crate) const RELAXED: Preset = Preset {
 const JITTER_MS: u32 = 128;
 
 /// In which order indices are touched.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Sequential,
     Shuffled,
@@ -134,6 +135,11 @@ impl<T: Timers> Steady<T> {
         assert!(self.expired.is_empty(), "everybody is alive");
     }
 
+    /// How many entries the turns have looked at, 0 where nobody counts.
+    pub(crate) fn visited(&self) -> u64 {
+        self.timers.visited()
+    }
+
     /// Whose heartbeats come in this tick, as a range of a round.
     fn share(&self) -> (usize, usize) {
         let phase = (self.now % self.preset.interval) as usize;
@@ -150,9 +156,12 @@ impl<T: Timers> Steady<T> {
 pub(crate) struct Schedule([Vec<u32>; 2]);
 
 impl Schedule {
-    pub(crate) fn new(population: u32, preset: Preset) -> Self {
-        let even = Order::Shuffled.indices(population, 1);
+    pub(crate) fn new(population: u32, preset: Preset, order: Order) -> Self {
+        let even = order.indices(population, 1);
         let mut odd = even.clone();
+        if order == Order::Sequential {
+            return Self([even, odd]);
+        }
         let ticks = JITTER_MS / preset.tick_ms;
         let jitter = (population / preset.interval + 1) * ticks;
         let mut dice = StdRng::seed_from_u64(2);

@@ -30,6 +30,29 @@ fn a_late_turn_looks_at_what_it_missed_and_at_nothing_twice() {
     assert_eq!(sweep.looked, 220);
 }
 
+// Shares that are not whole numbers: after the stall the pass stands between two of them.
+#[test]
+fn after_a_stall_nobody_waits_longer_than_a_pass() {
+    for (count, period) in [(500, 12), (5, 3), (50, 7), (11, 12), (1_000, 13)] {
+        for before in 0..2 * period {
+            let mut sweep = Sweep::new(period, Tick(0));
+            let mut expired = Vec::new();
+            (0..count).for_each(|index| sweep.arm(index, Tick(1 << 20)));
+            (0..before).for_each(|tick| {
+                sweep.turn_to(Tick(tick), usize::MAX, &mut expired);
+            });
+            let stalled = before + period + 3;
+            sweep.turn_to(Tick(stalled), usize::MAX, &mut expired);
+            (0..count).for_each(|index| sweep.arm(index, Tick(stalled + 1)));
+            for tick in stalled + 1..=stalled + period {
+                sweep.turn_to(Tick(tick), usize::MAX, &mut expired);
+                sweep.check_invariants();
+            }
+            assert_eq!(expired.len(), count as usize, "{count} by {period}");
+        }
+    }
+}
+
 #[test]
 fn more_indices_do_not_keep_the_old_waiting() {
     for period in [1, 2, 7, 12] {
