@@ -58,23 +58,7 @@
 //!
 //! # Measured
 //!
-//! `cargo bench --bench wheel` on two cores of a shared host; `results/2026-11-22-timers-2core-24gib` keeps the
-//! whole table, fifteen structures, and names the commit. CPU per second of the strict preset (9 s timeout, 3 s
-//! interval, 8 ms ticks), heartbeats and turns together:
-//!
-//! | timers | this wheel | the same with bags for slots | sweep each tick | sweep each 96 ms |
-//! |---|---|---|---|---|
-//! | 10,000 | 13 µs | 10 µs | 246 µs | |
-//! | 100,000 | 200 µs | 92 µs | 2.5 ms | 0.23 ms |
-//! | 1,000,000 | 21 ms | 2.3 ms | 26 ms | 2.5 ms |
-//!
-//! So the linked list is not the last word. Up to some thirty thousand timers in one wheel, which is what a ring
-//! holds under the usual limit on open files, both slot forms cost the same; beyond, a visit to a list is a
-//! dependent cache miss and a bag's are independent. The bag costs 20.6 B a timer instead of 16.0 and more where few
-//! are armed. At a million timers in one wheel even a plain `BinaryHeap` with lazy deletion (1.8 ms, 36 B) and an
-//! eager wheel (3.5 ms) are cheaper than this one, in a benchmark whose back-to-back refreshes flatter the eager.
-//! The sweep is cheaper than the list from a precision of 100 ms and 300,000 timers on, and at a precision of a
-//! second for any population.
+//! `scripts/wheel` keeps the page of `cargo bench --bench wheel` under `results/2026-11-23-wheel`.
 //!
 //! # What it guards against
 //!
