@@ -1,6 +1,6 @@
 //! What the page shows of a climb.
 //!
-//! Does not draw charts or tables itself; the [page](crate::report::html) and the [table](super::table) do.
+//! Does not draw charts or tables itself; the [page](mod@crate::report::html) and the [table](mod@super::table) do.
 
 use super::{memory_foreseen, rung_name, table};
 use crate::record::{Record, ScaleRecord};
