@@ -6,30 +6,30 @@ use super::common::{alone, arm, code, host_can, record_in, ringbeat_apart, skipp
 use ringbeat::record::Record;
 use std::process::Command;
 
-/// Half-second heartbeats for a second, one round.
-const SHORT: [&str; 13] = [
+/// A window of a second, one round.
+const SHORT: [&str; 9] = [
     "--alongside",
     "--arms",
     "heartbeat",
     "--rounds",
     "1",
-    "--interval",
-    "500ms",
-    "--timeout",
-    "4s",
     "--steady",
     "1s",
     "--seed",
     "7",
 ];
+/// Half-second heartbeats.
+const QUICK: [&str; 4] = ["--interval", "500ms", "--timeout", "4s"];
 
 /// Runs `compare` with `SHORT` and `more`; the exit code and the record.
 fn run(mut command: Command, more: &[&str]) -> (Option<i32>, Record) {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
+    let timed = more.contains(&"--interval");
     let output = command
         .arg("compare")
         .args(SHORT)
+        .args(if timed { &[][..] } else { &QUICK[..] })
         .args(more)
         .arg("--out")
         .arg(&out)
@@ -76,6 +76,34 @@ fn every_engine_holds_the_same_connections_and_answers_every_heartbeat() {
         holds(&record, &[&control, &heartbeat], 1500);
         let arm = arm(&record, &heartbeat);
         assert_eq!((&arm.engine, &arm.control), (engine, &control));
+    }
+}
+
+#[test]
+fn twenty_thousand_go_through_every_engine() {
+    let _alone = alone();
+    if !host_can() {
+        return;
+    }
+    let (_, most) = ringbeat::os::limits::nofile().unwrap();
+    for engine in ["uring", "uring-recv", "epoll"] {
+        // epoll takes an open file for each, and this host may not allow so many.
+        let held = if engine == "epoll" {
+            most.saturating_sub(200).min(20_000)
+        } else {
+            20_000
+        };
+        if held < 20_000 {
+            skipped(&format!(
+                "epoll with 20,000: the limit on open files is {most}; {held} it is"
+            ));
+        }
+        let connections = held.to_string();
+        let more = ["--engine", engine, "--connections", &connections];
+        let slower = ["--interval", "3s", "--timeout", "12s"];
+        let (code, record) = run(ringbeat_apart(), &[&more[..], &slower[..]].concat());
+        assert_eq!(code, Some(0), "{engine}: {:?}", record.warnings);
+        holds(&record, &["none", "heartbeat"], held);
     }
 }
 

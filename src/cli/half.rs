@@ -222,8 +222,11 @@ pub(super) fn counted(totals: &Counters) -> Vec<(&'static str, String)> {
         (
             "overflows",
             format!(
-                "completion queue {}, table full {}",
-                totals.completion_overflows, totals.table_full
+                "completion queue {}, table full {}, send buffer full {}, no receive buffer {}",
+                HumanCount(totals.completion_overflows),
+                HumanCount(totals.table_full),
+                HumanCount(totals.sends_blocked),
+                HumanCount(totals.buffers_exhausted)
             ),
         ),
     ]
