@@ -32,6 +32,7 @@ fn config() -> ServerConfig {
             phases: Phases::Staggered,
             timers: TimersKind::Wheel,
             keepalive: false,
+            option_variants: 0,
         },
         keepalive: None,
         congestion: None,

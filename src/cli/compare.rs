@@ -13,7 +13,7 @@ use super::signals::Signals;
 use super::{Failure, host, output, parse};
 use crate::arm::Arm;
 use crate::bank::{EngineConfig, EngineKind};
-use crate::experiment::{CostOptions, CostPlan, HostFacts, RampRate, run_cost};
+use crate::experiment::{CostOptions, CostPlan, HostFacts, NetworkPath, RampRate, run_cost};
 use crate::report;
 use clap::Args;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(super) struct CompareArgs {
     /// The same at 10,000 connections and in one round, under 45 seconds
     #[arg(long)]
     quick: bool,
-    /// The measured window of each arm and round [default: two intervals]
+    /// The measured window of each arm and round; a fifth of it more is the soaker's [default: 5/3 of an interval]
     #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true)]
     steady: Option<Duration>,
     /// Wait between the last connection and the window: one interval or more leaves out each connection's first
@@ -47,6 +47,13 @@ pub(super) struct CompareArgs {
     /// Connections opened per second (5k, 5k/s) [default: all within one heartbeat interval]
     #[arg(long, value_name = "N/s", value_parser = parse::rate, allow_hyphen_values = true)]
     ramp_rate: Option<u64>,
+    /// What lies between server and load: this machine's loopback, or two network namespaces and a veth pair, which
+    /// tells a sender of a full backlog as a container's network does (root)
+    #[arg(long, value_name = "PATH", default_value = "loopback", value_parser = parse::path())]
+    path: NetworkPath,
+    /// Leave out the smaller population at which keepalive's bursts fit the backlog
+    #[arg(long)]
+    no_rung: bool,
     #[command(flatten)]
     bounds: RampBounds,
     #[command(flatten)]
@@ -126,6 +133,9 @@ fn plan(args: &CompareArgs) -> Result<CostPlan, Failure> {
         load_cores: cores_or_all(args.load_cores.load_cores.as_ref()),
         congestion: congestion.unwrap_or_default(),
         keepalive_side: args.engine.keepalive_side,
+        keepalive_spread_s: args.engine.keepalive_spread.unwrap_or(0),
+        path: args.path,
+        no_rung: args.no_rung,
         seed: args.seed.seed.unwrap_or_else(rand::random),
         label: args.place.label.clone(),
         command: std::env::args().collect::<Vec<_>>().join(" "),

@@ -41,6 +41,10 @@ pub struct BudgetFlags {
     /// A named budget [default: strict; scale: none of them, unless --quick]
     #[arg(long, value_enum)]
     pub preset: Option<Preset>,
+    /// Keepalive's own numbers, IDLE/INTERVAL/COUNT (20s/5s/3), instead of those the budget gives; the heartbeats keep
+    /// the budget's
+    #[arg(long, value_name = "NUMBERS", value_parser = parse::keepalive, allow_hyphen_values = true)]
+    pub keepalive: Option<Keepalive>,
 }
 
 /// A named budget.
@@ -67,8 +71,15 @@ impl BudgetFlags {
     /// Likewise.
     pub fn budget_or(&self, arms: &[Arm], usual: (Duration, u32)) -> Result<Budget, Failure> {
         let usage = |error: BudgetError| Failure::Usage(error.to_string());
-        let budget = self.timing(usual).map_err(usage)?;
-        budget.suits(arms).map_err(usage)?;
+        let mut budget = self.timing(usual).map_err(usage)?;
+        match self.keepalive {
+            Some(keepalive) => {
+                budget.keepalive_idle_s = keepalive.idle_s;
+                budget.keepalive_interval_s = keepalive.interval_s;
+                budget.keepalive_count = keepalive.count;
+            }
+            None => budget.suits(arms).map_err(usage)?,
+        }
         Ok(budget)
     }
 
@@ -125,6 +136,9 @@ pub struct EngineFlags {
     /// Whose sockets carry keepalive in the keepalive arm
     #[arg(long, default_value = "server", value_parser = parse::keepalive_side())]
     pub keepalive_side: KeepaliveSide,
+    /// Give each connection an idle time of its own, up to so many whole seconds longer: a cure for bursts of probes
+    #[arg(long, value_name = "TIME", value_parser = parse::spread, allow_hyphen_values = true)]
+    pub keepalive_spread: Option<u32>,
 }
 
 impl EngineFlags {
@@ -182,6 +196,7 @@ impl EngineFlags {
             phases: self.phases,
             timers,
             keepalive,
+            option_variants: 0,
         }
     }
 

@@ -127,6 +127,7 @@ fn configure(
         settings: half.settings(half.arm.load_role(), budget, timers, keepalive.is_some()),
         keepalive,
         congestion: host::congestion(half.engine.congestion.as_deref())?,
+        keepalive_spread_s: half.engine.keepalive_spread.unwrap_or(0),
         abort: args.abort,
     })
 }

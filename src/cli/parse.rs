@@ -7,6 +7,8 @@ use crate::bank::{Driver, EngineKind};
 use crate::experiment::{FloorSize, Want};
 use crate::os::cores::usable_cores;
 use crate::shard::Phases;
+use crate::experiment::NetworkPath;
+use crate::socket::keepalive::Keepalive;
 use crate::units::{HumanCount, Nanos, parse_bytes, parse_count, parse_duration};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::collections::BTreeSet;
@@ -133,6 +135,44 @@ pub fn misses(text: &str) -> Result<u32, String> {
         .ok_or_else(|| "it must be 2 to 100: one lost packet makes no verdict".to_owned())
 }
 
+/// Keepalive's numbers as `IDLE/INTERVAL/COUNT`: whole seconds, whole seconds, probes.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn keepalive(text: &str) -> Result<Keepalive, String> {
+    let parts: Vec<&str> = text.split('/').collect();
+    let [idle, interval, count] = parts[..] else {
+        return Err("it must be IDLE/INTERVAL/COUNT, as in 20s/5s/3".to_owned());
+    };
+    let count = count
+        .trim()
+        .parse()
+        .map_err(|_| format!("`{count}` is no number of probes"))?;
+    Keepalive::new(whole_seconds(idle)?, whole_seconds(interval)?, count)
+        .map_err(|error| error.to_string())
+}
+
+/// By how many whole seconds keepalive's idle times may differ, 1 to 3600.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn spread(text: &str) -> Result<u32, String> {
+    match whole_seconds(text)? {
+        spread @ 1..=3600 => Ok(spread),
+        _ => Err("it must be 1s to 1h".to_owned()),
+    }
+}
+
+fn whole_seconds(text: &str) -> Result<u32, String> {
+    let span = parse_duration(text)?;
+    if span.subsec_nanos() != 0 {
+        return Err(format!(
+            "`{text}` is no whole number of seconds, and TCP keepalive counts nothing else (tcp(7))"
+        ));
+    }
+    u32::try_from(span.as_secs()).map_err(|_| format!("`{text}` is too long"))
+}
+
 /// Cores to run on, each of which exists and may be used, none twice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoreList(pub Vec<usize>);
@@ -197,6 +237,13 @@ pub fn keepalive_side() -> impl TypedValueParser<Value = KeepaliveSide> {
     })
 }
 
+/// What lies between the halves.
+#[must_use]
+pub fn path() -> impl TypedValueParser<Value = NetworkPath> {
+    PossibleValuesParser::new(NetworkPath::ALL.map(NetworkPath::name))
+        .map(|name| name.parse().unwrap_or_default())
+}
+
 /// How heartbeats are spread over the interval.
 #[must_use]
 pub fn phases() -> impl TypedValueParser<Value = Phases> {
@@ -244,6 +291,17 @@ pub fn timers() -> impl TypedValueParser<Value = Structure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keepalive_is_three_numbers_of_the_kernels() {
+        let numbers = keepalive("20s/5s/3").unwrap();
+        assert_eq!((numbers.idle_s, numbers.interval_s, numbers.count), (20, 5, 3));
+        for bad in ["20s/5s", "20s/5s/x", "0s/5s/3", "1500ms/5s/3", "20s/5s/128", "10h/5s/3", ""] {
+            assert!(keepalive(bad).is_err(), "{bad}");
+        }
+        assert_eq!(spread("5s"), Ok(5));
+        assert!(spread("0s").is_err() && spread("2h").is_err() && spread("1500ms").is_err());
+    }
 
     #[test]
     fn good_values_are_taken() {

@@ -11,7 +11,7 @@ use super::progress::Watcher;
 use super::signals::Signals;
 use super::{Failure, host, output, parse};
 use crate::arm::{Arm, Budget};
-use crate::experiment::{
+use crate::experiment::{NetworkPath, 
     CostOptions, HostFacts, RampRate, ScaleError, ScaleOptions, ScalePlan, Want, run_scale,
 };
 use crate::report;
@@ -143,6 +143,9 @@ fn plan(args: &ScaleArgs) -> Result<ScalePlan, Failure> {
         load_cores: cores_or_all(args.load_cores.load_cores.as_ref()),
         congestion: host::congestion(args.engine.congestion.as_deref())?.unwrap_or_default(),
         keepalive_side: args.engine.keepalive_side,
+        keepalive_spread_s: args.engine.keepalive_spread.unwrap_or(0),
+        path: NetworkPath::Loopback,
+        no_rung: false,
         seed: args.seed.seed.unwrap_or_else(rand::random),
         label: args.place.label.clone(),
         command: std::env::args().collect::<Vec<_>>().join(" "),

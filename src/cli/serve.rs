@@ -79,6 +79,7 @@ fn configure(
         somaxconn: host::accept_queue(),
         settings: half.settings(half.arm.server_role(), budget, timers, keepalive.is_some()),
         keepalive,
+        keepalive_spread_s: half.engine.keepalive_spread.unwrap_or(0),
         congestion: host::congestion(half.engine.congestion.as_deref())?,
     })
 }

@@ -45,6 +45,15 @@ pub(super) fn lost(server: &Counters, load: &Counters) -> BTreeMap<String, u64> 
     lost
 }
 
+/// Healthy connections that keepalive closed, from the first connect to the end.
+pub(super) fn killed_by_keepalive(trial: &Trial) -> u64 {
+    let (server, load) = (&trial.server_final.totals, &trial.load_final.totals);
+    let lost = lost(server, load);
+    lost.get(CloseCause::KeepaliveTimeout.name())
+        .copied()
+        .unwrap_or(0)
+}
+
 /// Whether every heartbeat that was sent is accounted for: received, refused by a full send buffer, or lost with a
 /// connection that ended.
 pub(super) fn balanced(server: &Counters, load: &Counters) -> bool {
@@ -244,10 +253,7 @@ fn population(trial: &Trial, warn: &mut impl FnMut(&str, bool, String, &str)) {
         );
     }
     let lost = lost(server, load);
-    let by_keepalive = lost
-        .get(CloseCause::KeepaliveTimeout.name())
-        .copied()
-        .unwrap_or(0);
+    let by_keepalive = killed_by_keepalive(trial);
     if by_keepalive > 0 {
         warn(
             "keepalive-killed",

@@ -4,6 +4,7 @@
 
 use super::checks;
 use super::compare::comparisons;
+use super::meters::{idle_phase, noise};
 use super::plan::{CostPlan, rate_over};
 use super::sampler::Sampler;
 use super::summary::{Controls, arm_record};
@@ -13,7 +14,7 @@ use crate::arm::Arm;
 use crate::clock::{Clock as _, MonotonicClock, wall_rfc3339};
 use crate::environment;
 use crate::os::network::SocketStats;
-use crate::record::{ArmRecord, Environment, Kind, Record, Rung, SCHEMA_VERSION, Warning};
+use crate::record::{ArmRecord, Environment, IdlePhase, Kind, Record, Rung, SCHEMA_VERSION, Warning};
 use crate::units::HumanCount;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -40,6 +41,7 @@ pub fn run_cost(
     let baseline = SocketStats::read()?.tcp_allocated;
     let mut sampler = Sampler::new();
     let mut stage = Stage {
+        begun: sampler.begun(),
         plan,
         executable,
         observer,
@@ -48,7 +50,8 @@ pub fn run_cost(
     };
     let mut trials = Vec::new();
     let mut rung_trials = Vec::new();
-    let mut ended = all_trials(&mut stage, &mut trials).err();
+    let mut idle = Vec::new();
+    let mut ended = all_trials(&mut stage, &mut trials, &mut idle).err();
     let rung = if ended.is_none() {
         rung_for(plan, &trials)
     } else {
@@ -57,7 +60,14 @@ pub fn run_cost(
     if let Some((connections, _)) = rung {
         ended = rung_rounds(&mut stage, connections, &mut rung_trials).err();
     }
+    if ended.is_none() {
+        ended = idle_phase(&mut stage, "after")
+            .map(|phase| idle.push(phase))
+            .err();
+    }
+    let noise = (!idle.is_empty()).then(|| noise(idle, environment.cpu_count, plan.steady));
     let mut record = Record {
+        noise,
         partial: ended.is_some(),
         started_at,
         samples: sampler.into_rows(),
@@ -87,6 +97,7 @@ pub(super) fn blank(kind: Kind, plan: &CostPlan, environment: Environment) -> Re
         duration_ms: 0,
         config: plan.config(),
         environment,
+        noise: None,
         arms: Vec::new(),
         comparisons: Vec::new(),
         drop_free_rung: None,
@@ -95,7 +106,11 @@ pub(super) fn blank(kind: Kind, plan: &CostPlan, environment: Environment) -> Re
     }
 }
 
-fn all_trials(stage: &mut Stage<'_>, trials: &mut Vec<Trial>) -> Result<(), ExperimentError> {
+fn all_trials(
+    stage: &mut Stage<'_>,
+    trials: &mut Vec<Trial>,
+    idle: &mut Vec<IdlePhase>,
+) -> Result<(), ExperimentError> {
     let plan = stage.plan;
     let keepalive = plan
         .arms
@@ -109,6 +124,8 @@ fn all_trials(stage: &mut Stage<'_>, trials: &mut Vec<Trial>) -> Result<(), Expe
         0
     };
     for (round, order) in (0..).zip(&plan.order) {
+        let when = if round == 0 { "before" } else { "between" };
+        idle.push(idle_phase(stage, when)?);
         for &index in order {
             let planned = plan.arms[index].clone();
             let place = (trials.len(), main + extra);

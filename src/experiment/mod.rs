@@ -10,6 +10,8 @@
 //! | `process` | one half as a child process |
 //! | `trial` | one arm, once: ramp, settle, window, audit, end |
 //! | `ramp` | the first of these, with an eye on memory |
+//! | `network` | loopback, or two namespaces and a link |
+//! | `meters` | the CPU meters around a window, their noise floors |
 //! | `sampler` | one row a second |
 //! | `cost` | all trials of a comparison in their order, the record from them |
 //! | `scale` | a ladder of comparisons, the hold at its top, the record from them |
@@ -25,6 +27,8 @@ mod checks;
 mod compare;
 mod cost;
 mod floor;
+mod meters;
+mod network;
 mod plan;
 mod process;
 mod ramp;
@@ -36,6 +40,7 @@ mod trial;
 pub use capacity::{CapacityError, HostFacts};
 pub use cost::run_cost;
 pub use floor::FloorSize;
+pub use network::NetworkPath;
 pub use plan::{CostOptions, CostPlan, DEFAULT_CONNECTIONS, QUICK_CONNECTIONS, RampRate};
 
 pub use scale::{ScaleError, ScaleOptions, ScalePlan, Want, run_scale};

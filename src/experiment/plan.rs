@@ -3,10 +3,12 @@
 //! Pure. Everything that can be refused before a connection is opened is refused here.
 
 use super::capacity::{CapacityError, HostFacts, fit};
+use super::network::NetworkPath;
+use super::trial::soak_after;
 use crate::arm::{Arm, Budget, KeepaliveSide};
 use crate::bank::{Driver, EngineConfig, EngineKind, PlanError, RingPlan};
 use crate::load::IN_FLIGHT;
-use crate::measure::keepalive::predict_burst_after_ramp;
+use crate::measure::keepalive::{predict_burst_after_ramp, timer_granule};
 use crate::record::Config;
 use crate::shard::{Phases, Role, Settings};
 use crate::units::{HumanCount, Nanos};
@@ -38,7 +40,7 @@ pub struct CostOptions {
     pub driver: Driver,
     /// The detection budget.
     pub budget: Budget,
-    /// The measured window; `None` is two intervals.
+    /// The measured window; `None` is five thirds of an interval, two with the soaker's stretch.
     pub steady: Option<Duration>,
     /// Wait between the last connection and the window; `None` is half a second, less when quick.
     pub settle: Option<Duration>,
@@ -65,6 +67,12 @@ pub struct CostOptions {
     pub congestion: String,
     /// Who probes in the keepalive arm.
     pub keepalive_side: KeepaliveSide,
+    /// Seconds over which keepalive's idle time is spread, connection by connection.
+    pub keepalive_spread_s: u32,
+    /// What lies between the halves.
+    pub path: NetworkPath,
+    /// Whether the drop-free rung is left out.
+    pub no_rung: bool,
     /// Seed of the order and the bootstrap.
     pub seed: u64,
     /// A name for the run.
@@ -153,9 +161,10 @@ impl CostPlan {
         let backlog = rings.iter().map(|(_, plan)| plan.backlog).min();
         let interval = options.budget.interval.as_duration();
         let steady = options.steady.unwrap_or(if options.quick {
-            interval * 4 / 3
+            interval * 7 / 6
         } else {
-            interval * 2
+            // With the soaker's stretch, two intervals.
+            interval * 5 / 3
         });
         let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 3 });
         let arms = name_arms(&options.arms, &options.engines);
@@ -227,6 +236,9 @@ impl CostPlan {
             keepalive_interval_s: budget.keepalive_interval_s,
             keepalive_count: budget.keepalive_count,
             keepalive_side: options.keepalive_side.name().to_owned(),
+            keepalive_spread_s: options.keepalive_spread_s,
+            path: options.path.name().to_owned(),
+            soak_ms: whole(soak_after(self.steady)),
             steady_ms: whole(self.steady),
             settle_ms: whole(self.settle),
             rounds: self.rounds,
@@ -264,6 +276,7 @@ impl CostPlan {
             phases: self.options.phases.among(connections),
             timers: self.options.timers,
             keepalive: arm == Arm::Keepalive,
+            option_variants: 0,
         }
     }
 
@@ -278,9 +291,19 @@ impl CostPlan {
         )
     }
 
+    /// How coarse the kernel's timer wheel is at the distance of the idle time.
+    pub(super) fn keepalive_granule_ms(&self) -> u64 {
+        let hz = u64::from(self.host.hz.max(1));
+        let ticks = u64::from(self.options.budget.keepalive_idle_s) * hz;
+        timer_granule(ticks) * 1000 / hz
+    }
+
     /// The largest round population whose burst fills no more than 7 tenths of the backlog, when the planned one
     /// overflows it.
     pub(super) fn drop_free_connections(&self) -> Option<u64> {
+        if self.options.no_rung {
+            return None;
+        }
         let ramp = ramp_span(self.connections, self.ramp_rate);
         if self.predicted_burst(self.connections, ramp) <= self.host.backlog {
             return None;

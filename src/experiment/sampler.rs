@@ -7,12 +7,9 @@ use super::ExperimentError;
 use crate::bank::Snapshot;
 use crate::clock::{Clock as _, MonotonicClock};
 use crate::measure::cpu::CpuSnapshot;
-use crate::measure::wire::WireSnapshot;
+use crate::measure::wire::{Place, WireSnapshot};
 use crate::record::Sample;
 use crate::units::Nanos;
-
-/// The interface of a loopback run.
-pub(super) const INTERFACE: &str = "lo";
 
 /// Collects the rows of all trials.
 #[derive(Debug)]
@@ -31,21 +28,27 @@ impl Sampler {
         }
     }
 
+    /// When the first row could have been.
+    pub(super) const fn begun(&self) -> Nanos {
+        self.begun
+    }
+
     /// Forgets the processes of the trial before.
     pub(super) fn next_trial(&mut self) {
         self.last = None;
     }
 
-    /// Adds a row. `place` names round, arm and phase; `halves` are the processes and their newest snapshots.
+    /// Adds a row. `place` names round, arm and phase; `pids` are the halves, with their newest snapshots, and
+    /// `at` is where their packets are counted.
     pub(super) fn sample(
         &mut self,
         place: (u32, &str, &str),
         pids: (u32, u32),
-        server: &Snapshot,
-        load: &Snapshot,
+        at: Place<'_>,
+        (server, load): (&Snapshot, &Snapshot),
     ) -> Result<&Sample, ExperimentError> {
         let cpu = CpuSnapshot::take(pids.0, pids.1)?;
-        let wire = WireSnapshot::take(INTERFACE)?;
+        let wire = WireSnapshot::take(at)?;
         let (round, arm, phase) = place;
         let mut row = Sample {
             elapsed_ms: (MonotonicClock.now() - self.begun).0 / 1_000_000,

@@ -3,18 +3,18 @@
 //! Pure. CPU is counted in the CPU window, events in the halves' counting window (they open with the next tick);
 //! each round's events are scaled from the one to the other before anything is divided.
 
+mod rounds;
+
 use super::ExperimentError;
 use super::plan::{CostPlan, ramp_span};
 use super::trial::Trial;
 use crate::arm::Arm;
-use crate::bank::Snapshot;
 use crate::measure::statistics::paired_bootstrap;
 use crate::record::{
-    ArmRecord, Burst, CpuNanos, Drops, Estimate, HistogramRecord, MemoryPerConnection,
-    OpeningRecord, RoundRecord, decode, merge,
+    ArmRecord, Burst, CpuNanos, Estimate, MemoryPerConnection, ProbeRecord, RoundRecord,
 };
 use crate::units::Nanos;
-use std::collections::BTreeMap;
+use rounds::{histograms, in_window, mean_cpu, round_record};
 
 /// What `/proc/stat`'s idle column may be off by in one window, per CPU (10 ms at either end, twice over).
 const METER_RESOLUTION_NS: f64 = 20e6;
@@ -48,6 +48,15 @@ impl<'a> Controls<'a> {
         let lowest = rates.iter().copied().fold(f64::INFINITY, f64::min);
         (METER_RESOLUTION_NS * f64::from(self.cpus)).max(highest - lowest)
     }
+
+    /// The soaker's likewise, in a window of this length: it has no resolution to speak of.
+    fn soaker_floor_ns(&self, control: &str, window: Nanos) -> f64 {
+        let own = self.trials.iter().filter(|trial| trial.spec.name == control);
+        let taken: Vec<u64> = own
+            .filter_map(|trial| Some(trial.stretch.as_ref()?.record(window, 0, 0).taken_ns))
+            .collect();
+        float(taken.iter().max().unwrap_or(&0) - taken.iter().min().unwrap_or(&0))
+    }
 }
 
 /// One round in numbers that can be divided.
@@ -73,7 +82,7 @@ impl<'a> Round<'a> {
         let (server, load) = (&trial.server, &trial.load);
         let events = match trial.spec.arm {
             Arm::None => None,
-            Arm::Keepalive => Some(delivered(trial, attempted, packets)),
+            Arm::Keepalive => Some(delivered(trial, control)),
             Arm::Heartbeat => counted(in_window(load, |c| c.acks_received), load.window_ns.0),
             Arm::HeartbeatOneway => counted(
                 in_window(server, |c| c.heartbeats_received),
@@ -107,14 +116,15 @@ fn connection_hours(round: &Round<'_>) -> f64 {
     float(round.trial.spec.connections) * float(round.trial.window.0) / HOUR_NS
 }
 
-/// Probes that crossed with their answer. Without drops that is every attempt; with drops the wire tells: a probe
-/// and its ACK are two packets.
-fn delivered(trial: &Trial, attempted: f64, packets: f64) -> f64 {
+/// Probes that arrived. Without drops that is every attempt; with drops those that were answered.
+fn delivered(trial: &Trial, control: &Trial) -> f64 {
+    let attempted = float(trial.wire.probes_attempted);
     if trial.wire.softnet_drops == 0 {
-        attempted
-    } else {
-        attempted.min((packets / 2.0).max(0.0))
+        return attempted;
     }
+    let share = float(trial.window.0) / float(control.window.0);
+    let answered = float(trial.wire.probes_answered) - float(control.wire.probes_answered) * share;
+    attempted.min(answered.max(0.0))
 }
 
 /// The figures of the arm called `name`.
@@ -159,6 +169,7 @@ pub(super) fn arm_record(
     record.connects_per_second = rates.get(rates.len() / 2).copied();
     if arm == Arm::Keepalive {
         record.burst = Some(burst(plan, &rounds));
+        record.probes = Some(all_probes(&record.rounds_detail));
     }
     record.histograms = histograms(&record.rounds_detail)?;
     absences(&mut record, arm);
@@ -213,6 +224,8 @@ fn costs(record: &mut ArmRecord, plan: &CostPlan, rounds: &[Round<'_>], controls
     let windows: f64 = rounds.iter().map(|round| float(round.trial.window.0)).sum();
     record.events_per_second = Some(events.iter().sum::<f64>() / windows * 1e9);
     record.cpu_ns_per_event = net(&events);
+    record.soaker_cpu_ns_per_event = soaked(record, rounds, controls, seed);
+    record.cycles_per_event = cycles(rounds, &events, seed);
     // A process's own clock is exact, so its noise is that of the rounds alone.
     let process = |figure: fn(&CpuNanos) -> u64| {
         let share = |round: &Round<'_>| {
@@ -239,6 +252,42 @@ fn costs(record: &mut ArmRecord, plan: &CostPlan, rounds: &[Round<'_>], controls
         );
         record.cpu_ns_per_attempt = net(&attempted);
     }
+}
+
+/// The second meter's figure, from the stretches after the windows.
+fn soaked(
+    record: &ArmRecord,
+    rounds: &[Round<'_>],
+    controls: Controls<'_>,
+    seed: u64,
+) -> Option<Estimate> {
+    let soak = |round: &Round<'_>, trial: &Trial| {
+        let events = whole(round.events.unwrap_or(0.0));
+        let stretch = trial.stretch.as_ref()?;
+        Some(stretch.record(round.trial.window, events, trial.wire.probes_attempted))
+    };
+    let own = rounds.iter().map(|round| soak(round, round.trial));
+    let own: Vec<_> = own.collect::<Option<_>>()?;
+    let control = rounds.iter().map(|round| soak(round, round.control));
+    let control: Vec<f64> = control
+        .map(|soak| Some(float(soak?.taken_ns)))
+        .collect::<Option<_>>()?;
+    let taken: Vec<f64> = own.iter().map(|soak| float(soak.taken_ns)).collect();
+    let events: Vec<f64> = own.iter().map(|soak| float(soak.events)).collect();
+    let floor = controls.soaker_floor_ns(&record.control, rounds[0].trial.window);
+    paired_bootstrap(&taken, &control, &events, floor, seed).ok()
+}
+
+fn cycles(rounds: &[Round<'_>], events: &[f64], seed: u64) -> Option<Estimate> {
+    let counted = |trial: &Trial| trial.meters.cycles.map(float);
+    let own = rounds.iter().map(|round| counted(round.trial));
+    let own: Vec<f64> = own.collect::<Option<_>>()?;
+    let control = rounds.iter().map(|round| {
+        let share = float(round.trial.window.0) / float(round.control.window.0);
+        counted(round.control).map(|cycles| cycles * share)
+    });
+    let control: Vec<f64> = control.collect::<Option<_>>()?;
+    paired_bootstrap(&own, &control, events, 0.0, seed).ok()
 }
 
 fn wire(record: &mut ArmRecord, rounds: &[Round<'_>]) {
@@ -289,34 +338,31 @@ fn burst(plan: &CostPlan, rounds: &[Round<'_>]) -> Burst {
         probes_per_10ms_p99: most(|trial| trial.burst.probes_p99),
         predicted_packets_per_burst: plan.predicted_burst(spec.connections, ramp.as_duration()),
         backlog_limit: plan.host.backlog,
+        granule_ms: Some(plan.keepalive_granule_ms()),
     }
 }
 
-/// Merged over the rounds, by name.
-fn histograms(
-    rounds: &[RoundRecord],
-) -> Result<BTreeMap<String, HistogramRecord>, ExperimentError> {
-    let mut merged = BTreeMap::new();
-    for (name, text) in rounds.iter().flat_map(|round| &round.histograms) {
-        fold(&mut merged, name, text)?;
+/// The rounds' probes added up.
+fn all_probes(rounds: &[RoundRecord]) -> ProbeRecord {
+    let mut sum = ProbeRecord::default();
+    for probes in rounds.iter().filter_map(|round| round.probes.as_ref()) {
+        sum.attempted += probes.attempted;
+        sum.on_the_wire += probes.on_the_wire;
+        sum.delivered += probes.delivered;
+        sum.acks_back += probes.acks_back;
+        sum.killed += probes.killed;
+        let cores = probes.backlog_drops_per_core.len();
+        let most = sum.backlog_drops_per_core.len().max(cores);
+        sum.backlog_drops_per_core.resize(most, 0);
+        for (sum, drops) in sum
+            .backlog_drops_per_core
+            .iter_mut()
+            .zip(&probes.backlog_drops_per_core)
+        {
+            *sum += drops;
+        }
     }
-    merged
-        .into_iter()
-        .map(|(name, text)| Ok((name, HistogramRecord::of(&decode(&text)?)?)))
-        .collect()
-}
-
-fn fold(
-    merged: &mut BTreeMap<String, String>,
-    name: &str,
-    text: &str,
-) -> Result<(), ExperimentError> {
-    let sum = match merged.get(name) {
-        Some(other) => merge(other, text)?,
-        None => text.to_owned(),
-    };
-    merged.insert(name.to_owned(), sum);
-    Ok(())
+    sum
 }
 
 fn absences(record: &mut ArmRecord, arm: Arm) {
@@ -362,94 +408,6 @@ fn absences(record: &mut ArmRecord, arm: Arm) {
     }
 }
 
-fn round_record(round: &Round<'_>) -> Result<RoundRecord, ExperimentError> {
-    let trial = round.trial;
-    let (server, load) = (&trial.server, &trial.load);
-    let mut merged = BTreeMap::new();
-    for (name, text) in server.histograms.iter().chain(&load.histograms) {
-        fold(&mut merged, name, text)?;
-    }
-    let (server_end, load_end) = (&trial.server_final.totals, &trial.load_final.totals);
-    let held = load
-        .totals
-        .open
-        .min(server.totals.open)
-        .min(trial.kernel_held);
-    Ok(RoundRecord {
-        round: trial.spec.round,
-        position: u32::try_from(trial.spec.place.0).unwrap_or(u32::MAX),
-        window_ns: trial.window.0,
-        counting_window_ns: server.window_ns.0.max(load.window_ns.0),
-        ramp_ms: trial.ramp.took.0 / 1_000_000,
-        opening: opening(trial),
-        connections_requested: trial.spec.connections,
-        connections_established: load_end.established.min(server_end.established),
-        connections_held_at_end: held,
-        heartbeats_sent: in_window(server, |c| c.heartbeats_sent)
-            + in_window(load, |c| c.heartbeats_sent),
-        heartbeats_received: in_window(server, |c| c.heartbeats_received)
-            + in_window(load, |c| c.heartbeats_received),
-        acks_received: in_window(server, |c| c.acks_received)
-            + in_window(load, |c| c.acks_received),
-        heartbeats_scheduled: super::checks::scheduled(trial),
-        heartbeats_sent_total: server_end.heartbeats_sent + load_end.heartbeats_sent,
-        heartbeats_received_total: server_end.heartbeats_received + load_end.heartbeats_received,
-        probes_attempted: trial.wire.probes_attempted,
-        events: whole(round.events.unwrap_or(0.0)),
-        cpu_ns: trial.cpu,
-        packets: trial.wire.packets,
-        wire_bytes: trial.wire.ip_bytes,
-        drops: Drops {
-            softnet_backlog: trial.wire.softnet_drops,
-            listen: trial.listen_drops,
-            cq_overflow: server_end.completion_overflows + load_end.completion_overflows,
-            receive_buffers: server_end.buffers_exhausted + load_end.buffers_exhausted,
-            retransmitted: trial.wire.retransmitted,
-        },
-        connections_lost: super::checks::lost(server_end, load_end),
-        histograms: merged,
-        window_started_epoch_ms: trial.window_epoch_ms,
-    })
-}
-
-fn opening(trial: &Trial) -> OpeningRecord {
-    let took = trial.ramp.took;
-    let established = trial.load_final.totals.established;
-    OpeningRecord {
-        took_ns: (took.0 > 0).then_some(took.0),
-        connects_per_second: (took.0 > 0).then(|| float(established) / took.as_secs_f64()),
-        pressure: trial.opening,
-    }
-}
-
-fn in_window(snapshot: &Snapshot, figure: fn(&crate::shard::Counters) -> u64) -> u64 {
-    snapshot.window.as_ref().map_or(0, figure)
-}
-
-fn mean_cpu(rounds: &[Round<'_>]) -> CpuNanos {
-    let count = rounds.len() as u64;
-    let mean = |figure: fn(&CpuNanos) -> u64| {
-        rounds
-            .iter()
-            .map(|round| figure(&round.trial.cpu))
-            .sum::<u64>()
-            / count.max(1)
-    };
-    let ksoftirqd = rounds
-        .iter()
-        .map(|round| round.trial.cpu.ksoftirqd)
-        .sum::<Option<u64>>();
-    CpuNanos {
-        busy: mean(|cpu| cpu.busy),
-        user: mean(|cpu| cpu.user),
-        system: mean(|cpu| cpu.system),
-        softirq: mean(|cpu| cpu.softirq),
-        ksoftirqd: ksoftirqd.map(|sum| sum / count.max(1)),
-        server_process: mean(|cpu| cpu.server_process),
-        load_process: mean(|cpu| cpu.load_process),
-    }
-}
-
 fn median<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Option<T> {
     let mut sorted: Vec<T> = values.collect();
     sorted.sort_unstable();
@@ -469,6 +427,6 @@ pub(super) fn float(value: u64) -> f64 {
     clippy::cast_sign_loss,
     reason = "rounded, and saturating at the ends as wanted"
 )]
-fn whole(value: f64) -> u64 {
+pub(super) fn whole(value: f64) -> u64 {
     value.round() as u64
 }

@@ -4,26 +4,26 @@
 //! with an eye on memory; settle; read memory; open the window; read CPU and wire at its ends; close it; audit the
 //! sockets; let what is in flight arrive; end everything with resets, which leave no `TIME_WAIT` behind.
 
+use super::network::NetworkPath;
 use super::plan::CostPlan;
 use super::plan::ramp_span;
+use super::meters::{OpenMeters, Stretch};
 use super::process::Half;
 use super::ramp::{self, Ramp};
-use super::sampler::{INTERFACE, Sampler};
+use super::sampler::Sampler;
 use super::{ExperimentError, Observer, Progress, StoppedAtMemory};
 use crate::arm::Arm;
 use crate::bank::{EngineConfig, Phase, Snapshot};
 use crate::clock::{Clock as _, MonotonicClock, wall_epoch_ms};
 use crate::control::{Order, Word};
-use crate::load::{LoadConfig, loopback_targets};
-use crate::measure::cpu::CpuSnapshot;
+use crate::load::LoadConfig;
 use crate::measure::keepalive::{BurstSampler, BurstSamples};
 use crate::measure::memory::{MemorySnapshot, per_connection};
 use crate::measure::wire::{WireDelta, WireSnapshot};
-use crate::os::established::count_established;
 use crate::os::memory::SystemMemory;
 use crate::os::network::SocketStats;
 use crate::os::wait::wait_until_sockets_drained;
-use crate::record::{CpuNanos, MemoryPerConnection, OpeningPressure};
+use crate::record::{CpuNanos, MemoryPerConnection, MeterRecord, OpeningPressure};
 use crate::server::ServerConfig;
 use crate::socket::keepalive::Keepalive;
 use crate::socket::port::choose_port;
@@ -39,6 +39,17 @@ const DRAIN_TIMEOUT_PER_MILLION: Duration = Duration::from_mins(1);
 /// The longest to wait for what is in flight when the sending has stopped: several retransmission timeouts
 /// (`TCP_RTO_MIN` is 200 ms) of a frame the backlog dropped.
 const IN_FLIGHT_TIMEOUT: Nanos = Nanos::from_secs(2);
+
+/// The part of a window that the soaker's stretch takes after it.
+const SOAK_PART: u32 = 5;
+
+/// The longest stretch: a hold of ten minutes needs no more.
+const LONGEST_SOAK: Duration = Duration::from_secs(10);
+
+/// The soaker's stretch after a window of this length.
+pub(super) fn soak_after(window: Duration) -> Duration {
+    (window / SOAK_PART).min(LONGEST_SOAK)
+}
 
 /// Which trial this is.
 #[derive(Clone, Debug)]
@@ -67,7 +78,13 @@ impl TrialSpec {
     /// ten thousand connections in each hundred milliseconds.
     pub(super) fn span(&self) -> Duration {
         let around = Duration::from_millis(600 + self.connections / 100);
-        ramp_span(self.connections, self.ramp_rate) + self.settle + self.steady + around
+        let ramp = ramp_span(self.connections, self.ramp_rate);
+        ramp + self.settle + self.steady + self.soak() + around
+    }
+
+    /// The soaker's stretch: a fifth of the window.
+    pub(super) fn soak(&self) -> Duration {
+        soak_after(self.steady)
     }
 }
 
@@ -79,6 +96,9 @@ pub(super) struct Trial {
     pub(super) window: Nanos,
     pub(super) window_epoch_ms: u64,
     pub(super) cpu: CpuNanos,
+    pub(super) meters: MeterRecord,
+    /// The soaker's stretch after the window; `None` where it cannot run.
+    pub(super) stretch: Option<Stretch>,
     pub(super) wire: WireDelta,
     /// What the ramp met with.
     pub(super) opening: OpeningPressure,
@@ -104,6 +124,8 @@ pub(super) struct Stage<'a> {
     pub(super) sampler: &'a mut Sampler,
     /// TCP sockets of the host before the run.
     pub(super) baseline: u64,
+    /// When the run began.
+    pub(super) begun: Nanos,
 }
 
 /// The two processes of a trial.
@@ -114,7 +136,7 @@ pub(super) struct Halves {
 }
 
 impl Halves {
-    fn pids(&self) -> (u32, u32) {
+    pub(super) fn pids(&self) -> (u32, u32) {
         (self.server.pid(), self.load.pid())
     }
 }
@@ -127,9 +149,12 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
     wait_for_memory(stage)?;
     stage.sampler.next_trial();
     let mut halves = start(stage, &spec)?;
-    let (server_pid, load_pid) = halves.pids();
+    let pids = halves.pids();
+    let (server_pid, load_pid) = pids;
+    let path = stage.plan.options.path;
+    let place = path.place(pids);
     let memory_before = MemorySnapshot::take(server_pid, load_pid)?;
-    let wire_before = WireSnapshot::take(INTERFACE)?;
+    let wire_before = WireSnapshot::take(place)?;
     halves.server.go(Phase::Open)?;
     halves.load.go(Phase::Open)?;
     let ramp = ramp::climb(stage, &spec, &mut halves)?;
@@ -142,7 +167,7 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
             stop,
         }));
     }
-    let opening = wire_before.until(&WireSnapshot::take(INTERFACE)?).opening;
+    let opening = wire_before.until(&WireSnapshot::take(place)?).opening;
     hold(stage, &spec, &mut halves, "settle", spec.settle)?;
     let memory_after = MemorySnapshot::take(server_pid, load_pid)?;
     let established = halves.load.report()?.totals.open;
@@ -151,20 +176,17 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
     halves.server.go(Phase::Window)?;
     halves.load.go(Phase::Window)?;
     let window_epoch_ms = wall_epoch_ms();
-    let bursts = BurstSampler::start()?;
-    let (cpu_opened, wire_opened) = (
-        CpuSnapshot::take(server_pid, load_pid)?,
-        WireSnapshot::take(INTERFACE)?,
-    );
+    let bursts = BurstSampler::start(&path.namespaces(pids))?;
+    let (meters, wire_opened) = (OpenMeters::open(pids)?, WireSnapshot::take(place)?);
     hold(stage, &spec, &mut halves, "steady", spec.steady)?;
-    let (cpu_closed, wire_closed) = (
-        CpuSnapshot::take(server_pid, load_pid)?,
-        WireSnapshot::take(INTERFACE)?,
-    );
+    let (meters, wire_closed) = (meters.close(pids)?, WireSnapshot::take(place)?);
     let burst = bursts.stop()?;
     let load = halves.load.go(Phase::Closed)?;
     let server = halves.server.go(Phase::Closed)?;
-    let audited = count_established(halves.port)?;
+    let audited = path.audit(pids, halves.port)?;
+    let stretch = Stretch::run(path, pids, || {
+        hold(stage, &spec, &mut halves, "soak", spec.soak())
+    })?;
 
     halves.load.go(Phase::Quiet)?;
     halves.server.go(Phase::Quiet)?;
@@ -173,9 +195,11 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
     Ok(Trial {
         ramp,
         opening,
-        window: cpu_closed.at() - cpu_opened.at(),
+        window: meters.window,
         window_epoch_ms,
-        cpu: cpu_opened.until(&cpu_closed)?,
+        cpu: meters.cpu,
+        meters: meters.record,
+        stretch,
         wire: wire_opened.until(&wire_closed),
         listen_drops: wire_before.until(&wire_closed).listen_drops,
         burst,
@@ -190,7 +214,7 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
     })
 }
 
-fn wait_for_drain(stage: &Stage<'_>) -> Result<(), ExperimentError> {
+pub(super) fn wait_for_drain(stage: &Stage<'_>) -> Result<(), ExperimentError> {
     let cancelled = || stage.observer.interrupted().is_some();
     let allocated = SocketStats::read()?.tcp_allocated;
     let millions = u32::try_from(allocated / 2_000_000).unwrap_or(u32::MAX);
@@ -242,11 +266,10 @@ fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError>
     let probing = spec.arm == Arm::Keepalive;
     let (port, _) = choose_port(plan.host.ephemeral)
         .map_err(|error| ExperimentError::Host(error.to_string()))?;
-    let mut server = Half::spawn(stage.executable, "server")?;
-    let mut load = Half::spawn(stage.executable, "load")?;
+    let (mut server, mut load) = options.path.spawn(stage.executable)?;
     let answer = server.ask(&Order::Serve(Box::new(ServerConfig {
         address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-        loopback: true,
+        loopback: options.path == NetworkPath::Loopback,
         connections: spec.connections,
         cores: options.server_cores.clone(),
         engine: spec.engine,
@@ -255,6 +278,7 @@ fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError>
         somaxconn: plan.host.somaxconn,
         settings: plan.settings(spec.arm, spec.arm.server_role(), spec.connections),
         keepalive: (probing && options.keepalive_side.server()).then_some(keepalive),
+        keepalive_spread_s: options.keepalive_spread_s,
         congestion: Some(options.congestion.clone()),
     })))?;
     let Word::Ready {
@@ -268,7 +292,9 @@ fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError>
         });
     };
     load.ask(&Order::Load(Box::new(LoadConfig {
-        targets: loopback_targets(spec.connections, address.port(), plan.host.ephemeral),
+        targets: options
+            .path
+            .targets(spec.connections, address.port(), plan.host.ephemeral),
         connections: spec.connections,
         sources: Vec::new(),
         ramp_rate: spec.ramp_rate,
@@ -279,6 +305,7 @@ fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError>
         nofile: plan.host.nofile,
         settings: plan.settings(spec.arm, spec.arm.load_role(), spec.connections),
         keepalive: (probing && options.keepalive_side.client()).then_some(keepalive),
+        keepalive_spread_s: options.keepalive_spread_s,
         congestion: Some(options.congestion.clone()),
         abort: true,
     })))?;
@@ -335,7 +362,9 @@ pub(super) fn observe(
 ) -> Result<(), ExperimentError> {
     let before = stage.sampler.heartbeats();
     let place = (spec.round, spec.name.as_str(), phase);
-    let row = stage.sampler.sample(place, halves.pids(), server, load)?;
+    let pids = halves.pids();
+    let at = stage.plan.options.path.place(pids);
+    let row = stage.sampler.sample(place, pids, at, (server, load))?;
     let heartbeats = row.heartbeats.saturating_sub(before);
     let probes = row.probes;
     stage.observer.progress(&Progress {

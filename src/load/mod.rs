@@ -53,6 +53,9 @@ pub struct LoadConfig {
     pub settings: Settings,
     /// Keepalive on the sockets opened here.
     pub keepalive: Option<Keepalive>,
+    /// Seconds over which its idle time is spread, connection by connection.
+    #[serde(default)]
+    pub keepalive_spread_s: u32,
     /// `TCP_CONGESTION` of the sockets opened here.
     pub congestion: Option<String>,
     /// End connections with a reset, which leaves no `TIME_WAIT` behind, instead of a FIN.
@@ -131,6 +134,13 @@ impl Load {
             }
             options.push(SocketOption::bind_address_no_port());
         }
+        let common = options.len();
+        if let Some(keepalive) = &config.keepalive {
+            let spread_s = config.keepalive_spread_s;
+            options.extend(SocketOption::spread_idle(keepalive.idle_s, spread_s));
+        }
+        let mut settings = config.settings;
+        settings.option_variants = u32::try_from(options.len() - common).unwrap_or(0);
         let (part, per_core) = plan.per_thread(config.driver);
         let threads = cores * per_core;
         // The server's accept queue is per core, whatever shares it.
@@ -145,7 +155,7 @@ impl Load {
                     plan: part,
                     engine: config.engine,
                     driver: config.driver,
-                    settings: config.settings,
+                    settings,
                     options: options.clone(),
                     tick_offset: Nanos::ZERO,
                 };
@@ -153,7 +163,7 @@ impl Load {
                     bank,
                     Connector {
                         opening: opening.clone(),
-                        ..Connector::new(config, &part, options.len(), (seat, threads), in_flight)
+                        ..Connector::new(config, &part, common, (seat, threads), in_flight)
                     },
                 )
             })

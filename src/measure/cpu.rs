@@ -7,7 +7,9 @@
 
 use super::MeasureError;
 use crate::os::cpu::{SystemCpu, ksoftirqd_pids, process_cpu, summed_cpu};
-use crate::record::CpuNanos;
+use crate::os::network::{SoftnetCpu, softnet};
+use crate::os::threads::{ThreadTimes, threads};
+use crate::record::{CoreCpu, CpuNanos, ThreadCpu};
 use crate::units::Nanos;
 
 /// All CPU accounts at one moment.
@@ -17,6 +19,9 @@ pub struct CpuSnapshot {
     server: Nanos,
     load: Nanos,
     ksoftirqd: Option<Nanos>,
+    /// By role; none where the kernel keeps no `schedstat`.
+    threads: Vec<(&'static str, ThreadTimes)>,
+    softnet: Vec<SoftnetCpu>,
 }
 
 impl CpuSnapshot {
@@ -29,7 +34,15 @@ impl CpuSnapshot {
         let process = |role, pid| {
             process_cpu(pid).map_err(|source| MeasureError::Process { role, pid, source })
         };
+        let own = |role, pid| {
+            let all = threads(pid).unwrap_or_default().into_iter();
+            all.map(move |thread| (role, thread))
+        };
         Ok(Self {
+            threads: own("server", server_pid)
+                .chain(own("load", load_pid))
+                .collect(),
+            softnet: softnet()?,
             ksoftirqd: summed_cpu(&ksoftirqd_pids()),
             server: process("server", server_pid)?,
             load: process("load", load_pid)?,
@@ -63,11 +76,58 @@ impl CpuSnapshot {
             busy: (capacity - (last.idle - first.idle)).0,
             user: (last.user - first.user).0,
             system: (last.system - first.system).0,
-            softirq: (last.interrupt - first.interrupt).0,
+            softirq: (last.softirq - first.softirq).0,
+            irq: (last.irq - first.irq).0,
+            steal: (last.steal - first.steal).0,
             ksoftirqd: ksoftirqd.map(|(first, last)| (last - first).0),
             server_process: (later.server - self.server).0,
             load_process: (later.load - self.load).0,
         })
+    }
+
+    /// The same from here until `later`, core by core. A core that came or went makes the list shorter.
+    #[must_use]
+    pub fn cores_until(&self, later: &Self) -> Vec<CoreCpu> {
+        let window = later.system.at - self.system.at;
+        let cores = self.system.per_cpu.iter().zip(&later.system.per_cpu);
+        let queues = self.softnet.iter().zip(&later.softnet);
+        // The kernel's counter has 32 bits.
+        let mut drops = queues
+            .map(|(first, last)| last.dropped.wrapping_sub(first.dropped) & u64::from(u32::MAX));
+        (0..)
+            .zip(cores)
+            .map(|(core, (first, last))| CoreCpu {
+                core,
+                busy_ns: (window - (last.idle - first.idle)).0,
+                user_ns: (last.user - first.user).0,
+                system_ns: (last.system - first.system).0,
+                irq_ns: (last.irq - first.irq).0,
+                softirq_ns: (last.softirq - first.softirq).0,
+                steal_ns: (last.steal - first.steal).0,
+                backlog_drops: drops.next().unwrap_or(0),
+            })
+            .collect()
+    }
+
+    /// The same from here until `later`, thread by thread; threads that came or went are left out.
+    #[must_use]
+    pub fn threads_until(&self, later: &Self) -> Vec<ThreadCpu> {
+        let before = |role: &str, tid: u32| {
+            let mut all = self.threads.iter();
+            all.find(|(at, thread)| *at == role && thread.tid == tid)
+        };
+        let pairs = later
+            .threads
+            .iter()
+            .filter_map(|(role, last)| Some((role, &before(role, last.tid)?.1, last)));
+        pairs
+            .map(|(role, first, last)| ThreadCpu {
+                role: (*role).to_owned(),
+                name: last.name.clone(),
+                run_ns: (last.run - first.run).0,
+                waited_ns: (last.waited - first.waited).0,
+            })
+            .collect()
     }
 }
 
@@ -90,6 +150,16 @@ mod tests {
             server: Nanos(user),
             load: Nanos(2 * user),
             ksoftirqd: ksoftirqd.map(Nanos),
+            threads: vec![(
+                "server",
+                ThreadTimes {
+                    tid: 7,
+                    name: "core-0".to_owned(),
+                    run: Nanos(user),
+                    waited: Nanos(user / 2),
+                },
+            )],
+            softnet: vec![SoftnetCpu::default(); 2],
         }
     }
 
@@ -110,6 +180,22 @@ mod tests {
             rounding.busy, 0,
             "an idle machine rounds to no less than nothing"
         );
+    }
+
+    #[test]
+    fn cores_and_threads_are_told_apart() {
+        let (first, mut last) = (snapshot(1_000, 100, 10, None), snapshot(2_000, 800, 40, None));
+        last.system.per_cpu[1].steal = Nanos(9);
+        last.softnet[1].dropped = 3;
+        let cores = first.cores_until(&last);
+        assert_eq!((cores[0].core, cores[1].core), (0, 1));
+        assert_eq!((cores[0].busy_ns, cores[0].user_ns), (300, 30));
+        assert_eq!((cores[1].steal_ns, cores[1].backlog_drops), (9, 3));
+        let threads = first.threads_until(&last);
+        assert_eq!(threads.len(), 1);
+        assert_eq!((threads[0].run_ns, threads[0].waited_ns), (30, 15));
+        last.threads[0].1.tid = 8;
+        assert!(first.threads_until(&last).is_empty(), "a new thread has no beginning");
     }
 
     #[test]

@@ -12,7 +12,7 @@
 
 use super::MeasureError;
 use crate::clock::{Clock as _, MonotonicClock};
-use crate::os::network::{NETSTAT, SOFTNET, counter, softnet_drops};
+use crate::os::network::{NETSTAT, SOFTNET, counter, of_process, softnet_drops};
 use crate::os::{OsError, Rereader};
 use crate::units::Nanos;
 use std::sync::Arc;
@@ -51,12 +51,12 @@ pub struct BurstSampler {
 }
 
 impl BurstSampler {
-    /// Starts sampling the calling thread's network namespace.
+    /// Starts sampling the network namespaces of the processes `pids`, each once; without any, the calling one's.
     ///
     /// # Errors
     /// [`MeasureError::Os`] when a counter is not to be had, [`MeasureError::Thread`].
-    pub fn start() -> Result<Self, MeasureError> {
-        let mut counters = Counters::open()?;
+    pub fn start(pids: &[u32]) -> Result<Self, MeasureError> {
+        let mut counters = Counters::open(pids)?;
         let first = counters.read()?;
         let stopping = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stopping);
@@ -94,7 +94,7 @@ impl Drop for BurstSampler {
 
 /// Both counters, their files kept open.
 struct Counters {
-    netstat: Rereader,
+    netstat: Vec<Rereader>,
     softnet: Rereader,
 }
 
@@ -107,15 +107,24 @@ struct Reading {
 }
 
 impl Counters {
-    fn open() -> Result<Self, OsError> {
+    fn open(pids: &[u32]) -> Result<Self, OsError> {
+        let netstat = if pids.is_empty() {
+            vec![Rereader::open(NETSTAT)?]
+        } else {
+            let paths = pids.iter().map(|pid| of_process(NETSTAT, *pid));
+            paths.map(Rereader::open).collect::<Result<_, _>>()?
+        };
         Ok(Self {
-            netstat: Rereader::open(NETSTAT)?,
+            netstat,
             softnet: Rereader::open(SOFTNET)?,
         })
     }
 
     fn read(&mut self) -> Result<Reading, OsError> {
-        let probes = counter(NETSTAT, self.netstat.read()?, "TcpExt", "TCPKeepAlive")?;
+        let mut probes = 0;
+        for netstat in &mut self.netstat {
+            probes += counter(NETSTAT, netstat.read()?, "TcpExt", "TCPKeepAlive")?;
+        }
         let drops = softnet_drops(self.softnet.read()?)?;
         Ok(Reading {
             at: MonotonicClock.now(),
@@ -267,7 +276,7 @@ mod tests {
         let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
         let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let held = listener.accept().unwrap();
-        let running = BurstSampler::start().unwrap();
+        let running = BurstSampler::start(&[]).unwrap();
         let second = Duration::from_secs(1);
         let options = TcpKeepalive::new().with_time(second).with_interval(second);
         SockRef::from(&client).set_tcp_keepalive(&options).unwrap();
@@ -281,7 +290,7 @@ mod tests {
             samples.slices >= 2 && samples.longest_slice >= SLICE,
             "{samples:?}"
         );
-        drop(BurstSampler::start().unwrap());
+        drop(BurstSampler::start(&[std::process::id()]).unwrap());
         drop(held);
     }
 }

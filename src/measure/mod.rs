@@ -5,6 +5,9 @@
 //! | [`cpu`] | all CPUs busy | `/proc/stat` idle | 10 ms per CPU; hidden steal |
 //! | [`cpu`] | user, system, interrupts | `/proc/stat` | work in step with the tick |
 //! | [`cpu`] | processes, ksoftirqd | process clocks | who caused an interrupt |
+//! | [`cpu`] | threads: run, wait for a CPU | `schedstat` | interrupts they are charged with |
+//! | [`soaker`] | what an idle-class thread could not get | its own clock | gaps below 0.5 µs; the price of waking |
+//! | [`cycles`] | cycles not halted | perf counters | a frequency that changes; most virtual machines |
 //! | [`memory`] | processes | `smaps_rollup` | shared pages |
 //! | [`memory`] | sockets, `io_uring` | `/proc/slabinfo` | merged caches, `kmalloc` pieces |
 //! | [`memory`] | total | `MemFree` | nothing, not even strangers |
@@ -19,9 +22,11 @@
 //! `None` with its reason, never zero. Imports `os`, `record`, `units` and the clock.
 
 pub mod cpu;
+pub mod cycles;
 pub mod headroom;
 pub mod keepalive;
 pub mod memory;
+pub mod soaker;
 pub mod statistics;
 pub mod wire;
 
@@ -75,6 +80,15 @@ pub enum MeasureError {
     Thread {
         /// What the system said.
         source: io::Error,
+    },
+    /// A soaking thread could not take its place.
+    #[error(
+        "the soaker could not be tied to core {core} in the idle scheduling class: does the sandbox refuse \
+         sched_setscheduler(2) or sched_setaffinity(2)?"
+    )]
+    Soaker {
+        /// Its core.
+        core: usize,
     },
     /// A sampling thread died.
     #[error("the sampling thread ended by a panic: this is a defect, please report it")]

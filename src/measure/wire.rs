@@ -10,6 +10,24 @@ use super::MeasureError;
 use crate::os::network::{InterfaceCounters, TcpCounters, softnet};
 use crate::record::OpeningPressure;
 
+/// Where the counters are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// At an interface of this process's network namespace.
+    Here {
+        /// Its name.
+        interface: &'a str,
+    },
+    /// Between two processes with a namespace each, joined by a pair of Ethernet interfaces: packets at the first
+    /// one's end, TCP's counters of both.
+    Between {
+        /// The two processes.
+        pids: (u32, u32),
+        /// The interface of the first.
+        interface: &'a str,
+    },
+}
+
 /// The counters at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireSnapshot {
@@ -29,6 +47,12 @@ pub struct WireDelta {
     pub ip_bytes: u64,
     /// Packets the CPUs' input queues dropped, the whole machine's.
     pub softnet_drops: u64,
+    /// Segments TCP received.
+    pub segments_received: u64,
+    /// Probes that arrived and were answered: segments of before the window, which on idle connections are probes.
+    pub probes_answered: u64,
+    /// ACKs that left alone because nothing went along with them.
+    pub delayed_acks: u64,
     /// Segments sent again.
     pub retransmitted: u64,
     /// Connections refused by listeners: `ListenDrops` or `ListenOverflows`, whichever grew more.
@@ -42,13 +66,21 @@ pub struct WireDelta {
 }
 
 impl WireSnapshot {
-    /// Reads the counters of `interface` and of TCP in this network namespace.
+    /// Reads the counters at `place`.
     ///
     /// # Errors
     /// [`MeasureError::Os`].
-    pub fn take(interface: &str) -> Result<Self, MeasureError> {
-        let counters = InterfaceCounters::read(interface)?;
-        let (packets, bytes) = if interface == "lo" {
+    pub fn take(place: Place<'_>) -> Result<Self, MeasureError> {
+        let (counters, tcp) = match place {
+            Place::Here { interface } => {
+                (InterfaceCounters::read(interface)?, TcpCounters::read()?)
+            }
+            Place::Between { pids, interface } => (
+                InterfaceCounters::read_ethernet_of(pids.0, interface)?,
+                TcpCounters::read_of(pids.0)?.plus(TcpCounters::read_of(pids.1)?),
+            ),
+        };
+        let (packets, bytes) = if place == (Place::Here { interface: "lo" }) {
             (counters.received_packets, counters.received_bytes)
         } else {
             (
@@ -59,7 +91,7 @@ impl WireSnapshot {
         Ok(Self {
             packets,
             ip_bytes: counters.header.ip_bytes(bytes, packets),
-            tcp: TcpCounters::read()?,
+            tcp,
             backlog_drops: softnet()?.iter().map(|cpu| cpu.dropped).collect(),
         })
     }
@@ -74,6 +106,9 @@ impl WireSnapshot {
             ip_bytes: grew(|at| at.ip_bytes),
             softnet_drops: drops.map(|(first, last)| wrapped(*first, *last)).sum(),
             retransmitted: grew(|at| at.tcp.retransmitted),
+            segments_received: grew(|at| at.tcp.received),
+            probes_answered: grew(|at| at.tcp.old_segments),
+            delayed_acks: grew(|at| at.tcp.delayed_acks),
             listen_drops: grew(|at| at.tcp.listen_drops).max(grew(|at| at.tcp.listen_overflows)),
             opening: OpeningPressure {
                 listen_overflows: grew(|at| at.tcp.listen_overflows),
@@ -132,11 +167,20 @@ mod tests {
         let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
         let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (mut server, _) = listener.accept().unwrap();
-        let first = WireSnapshot::take("lo").unwrap();
+        let lo = Place::Here { interface: "lo" };
+        let first = WireSnapshot::take(lo).unwrap();
         client.write_all(&[7; 1000]).unwrap();
         server.read_exact(&mut [0; 1000]).unwrap();
-        let delta = first.until(&WireSnapshot::take("lo").unwrap());
+        let delta = first.until(&WireSnapshot::take(lo).unwrap());
         assert!(delta.packets >= 1 && delta.ip_bytes >= 1040, "{delta:?}");
-        assert!(WireSnapshot::take("no-such-device").is_err());
+        let nowhere = Place::Here {
+            interface: "no-such-device",
+        };
+        assert!(WireSnapshot::take(nowhere).is_err());
+        let gone = Place::Between {
+            pids: (u32::MAX, u32::MAX),
+            interface: "lo",
+        };
+        assert!(WireSnapshot::take(gone).is_err());
     }
 }

@@ -1,10 +1,14 @@
-//! Cores: which ones this process may run on, and pinning a thread to one.
+//! Cores: which ones this process may run on, pinning a thread to one, and leaving it to everybody else.
 //!
 //! Does not choose who runs where. The list is that of the affinity mask (`sched_getaffinity(2)`),
 //! which is the online cores unless a container or `taskset` allows fewer; numbers are the kernel's
 //! and may have gaps.
 
 use core_affinity::CoreId;
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
 
 /// The cores this process may use, ascending; empty when the system would not say.
 #[must_use]
@@ -23,6 +27,18 @@ pub fn usable_cores() -> Vec<usize> {
 #[must_use]
 pub fn pin_current_thread(core: usize) -> bool {
     core_affinity::set_for_current(CoreId { id: core })
+}
+
+/// Puts the calling thread into the idle scheduling class (`SCHED_IDLE`, sched(7)): it runs when no other thread wants
+/// the core. False when the system refused.
+#[must_use]
+pub fn soak_with_current_thread() -> bool {
+    set_thread_priority_and_policy(
+        thread_native_id(),
+        ThreadPriority::Min,
+        ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle),
+    )
+    .is_ok()
 }
 
 #[cfg(test)]

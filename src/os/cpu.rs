@@ -34,8 +34,10 @@ pub struct CpuTimes {
     pub user: Nanos,
     /// `system`.
     pub system: Nanos,
-    /// `irq` + `softirq`.
-    pub interrupt: Nanos,
+    /// `irq`.
+    pub irq: Nanos,
+    /// `softirq`.
+    pub softirq: Nanos,
     /// `idle` + `iowait`.
     pub idle: Nanos,
     /// `steal`.
@@ -79,7 +81,8 @@ impl SystemCpu {
         for cpu in &self.per_cpu {
             total.user += cpu.user;
             total.system += cpu.system;
-            total.interrupt += cpu.interrupt;
+            total.irq += cpu.irq;
+            total.softirq += cpu.softirq;
             total.idle += cpu.idle;
             total.steal += cpu.steal;
         }
@@ -123,7 +126,8 @@ pub fn parse_stat(text: &str, ticks_per_second: u64) -> Result<Vec<CpuTimes>, Os
         per_cpu.push(CpuTimes {
             user: user + nice,
             system,
-            interrupt: irq + softirq,
+            irq,
+            softirq,
             idle: idle + iowait,
             steal,
         });
@@ -210,7 +214,8 @@ ctxt 99
             CpuTimes {
                 user: Nanos(51_120_000_000),
                 system: Nanos(17_980_000_000),
-                interrupt: Nanos(60_000_000),
+                irq: Nanos(20_000_000),
+                softirq: Nanos(40_000_000),
                 idle: Nanos(1_026_110_000_000),
                 steal: Nanos(150_000_000),
             }

@@ -110,6 +110,41 @@ pub fn kernel_hz() -> Option<u32> {
     hz_of(&procfs::kernel_config().ok()?)
 }
 
+/// Whether the kernel measures interrupt time instead of sampling it with its tick (`CONFIG_IRQ_TIME_ACCOUNTING`, or
+/// accounting at every switch, `CONFIG_VIRT_CPU_ACCOUNTING_GEN` or `_NATIVE`); `None` where it does not show its
+/// configuration.
+#[must_use]
+pub fn accounts_interrupt_time() -> Option<bool> {
+    const EXACT: [&str; 3] = [
+        "CONFIG_IRQ_TIME_ACCOUNTING",
+        "CONFIG_VIRT_CPU_ACCOUNTING_GEN",
+        "CONFIG_VIRT_CPU_ACCOUNTING_NATIVE",
+    ];
+    let config = procfs::kernel_config().ok()?;
+    Some(EXACT.iter().any(|name| config.contains_key(*name)))
+}
+
+/// The kernel's configuration, the options among `names` that are set: `y`, `m` or their value. Empty where the kernel
+/// does not show it.
+#[must_use]
+pub fn kernel_options(names: &[&str]) -> Vec<(String, String)> {
+    let Ok(config) = procfs::kernel_config() else {
+        return Vec::new();
+    };
+    names
+        .iter()
+        .map(|name| {
+            let value = match config.get(*name) {
+                Some(ConfigSetting::Yes) => "y".to_owned(),
+                Some(ConfigSetting::Module) => "m".to_owned(),
+                Some(ConfigSetting::Value(text)) => text.clone(),
+                None => "n".to_owned(),
+            };
+            ((*name).to_owned(), value)
+        })
+        .collect()
+}
+
 fn hz_of(config: &HashMap<String, ConfigSetting>) -> Option<u32> {
     match config.get("CONFIG_HZ")? {
         ConfigSetting::Value(text) => text.parse().ok(),

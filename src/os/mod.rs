@@ -9,7 +9,9 @@
 //! | [`established`] | live TCP connections by port | `sock_diag(7)` |
 //! | [`limits`] | descriptors, sysctls, tick rate | `getrlimit(2)`, `/proc/sys`, kernel config |
 //! | [`memory`] | free, resident, slab caches | `/proc/meminfo`, `smaps_rollup`, `slabinfo` |
+//! | [`namespace`] | threads in other network namespaces | `unshare(2)`, `setns(2)` |
 //! | [`network`] | interface, TCP and backlog counters | `/proc/net` |
+//! | [`threads`] | run and wait time of threads | `schedstat` |
 //! | [`wait`] | waiting for closed sockets to be gone | `/proc/net/sockstat` |
 //!
 //! Does not judge, subtract or keep anything: that is `measure`'s. A figure that cannot be read is
@@ -23,7 +25,9 @@ pub mod established;
 pub mod limits;
 pub mod lock;
 pub mod memory;
+pub mod namespace;
 pub mod network;
+pub mod threads;
 pub mod wait;
 
 use std::fs::File;
@@ -123,7 +127,7 @@ fn number(path: &str, what: &'static str, text: &str) -> Result<u64, OsError> {
 /// and no allocation once the buffer has grown to the file's size.
 #[derive(Debug)]
 pub struct Rereader {
-    path: &'static str,
+    path: String,
     file: File,
     buffer: Vec<u8>,
 }
@@ -133,8 +137,9 @@ impl Rereader {
     ///
     /// # Errors
     /// [`OsError::Unreadable`].
-    pub fn open(path: &'static str) -> Result<Self, OsError> {
-        let file = File::open(path).map_err(|error| OsError::unreadable(path, error))?;
+    pub fn open(path: impl Into<String>) -> Result<Self, OsError> {
+        let path = path.into();
+        let file = File::open(&path).map_err(|error| OsError::unreadable(&path, error))?;
         Ok(Self {
             path,
             file,
@@ -155,14 +160,14 @@ impl Rereader {
             let got = self
                 .file
                 .read_at(&mut self.buffer[length..], length as u64)
-                .map_err(|error| OsError::unreadable(self.path, error))?;
+                .map_err(|error| OsError::unreadable(&self.path, error))?;
             if got == 0 {
                 break;
             }
             length += got;
         }
         std::str::from_utf8(&self.buffer[..length])
-            .map_err(|_| OsError::malformed(self.path, "text", "bytes that are no UTF-8"))
+            .map_err(|_| OsError::malformed(&self.path, "text", "bytes that are no UTF-8"))
     }
 }
 

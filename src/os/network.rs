@@ -13,11 +13,10 @@ use super::{OsError, number, read_text};
 use procfs::FromRead;
 use procfs::net::InterfaceDeviceStatus;
 
-const DEV: &str = "/proc/net/dev";
 /// Where `TcpExt` stands.
 pub const NETSTAT: &str = "/proc/net/netstat";
-/// Where `Tcp` stands.
-pub const SNMP: &str = "/proc/net/snmp";
+const SNMP: &str = "/proc/net/snmp";
+const DEV: &str = "/proc/net/dev";
 /// Where the input queues' counters stand.
 pub const SOFTNET: &str = "/proc/net/softnet_stat";
 const SOCKSTAT: &str = "/proc/net/sockstat";
@@ -75,6 +74,15 @@ pub struct InterfaceCounters {
 }
 
 impl InterfaceCounters {
+    /// Reads the counters of `interface`, an Ethernet, in the network namespace of process `pid`.
+    ///
+    /// # Errors
+    /// [`OsError::Missing`] when there is no such interface, [`OsError::Unreadable`] when the process is gone.
+    pub fn read_ethernet_of(pid: u32, interface: &str) -> Result<Self, OsError> {
+        let text = read_text(&of_process(DEV, pid))?;
+        parse_interface(&text, interface, LinkHeader::Ethernet)
+    }
+
     /// Reads the counters of `interface`.
     ///
     /// # Errors
@@ -90,6 +98,12 @@ impl InterfaceCounters {
         let header = LinkHeader::of_hardware_type(u32::try_from(hardware_type).unwrap_or(0));
         parse_interface(&read_text(DEV)?, interface, header)
     }
+}
+
+/// The path of a `/proc/net` file in the network namespace of process `pid`.
+#[must_use]
+pub fn of_process(path: &str, pid: u32) -> String {
+    path.replace("/proc/net/", &format!("/proc/{pid}/net/"))
 }
 
 /// The line of `interface` in `/proc/net/dev`.
@@ -159,6 +173,14 @@ pub struct TcpCounters {
     pub aborted_on_timeout: u64,
     /// `RetransSegs`: segments sent again.
     pub retransmitted: u64,
+    /// `InSegs`: segments received.
+    pub received: u64,
+    /// `DelayedACKs`: ACKs that left alone because nothing went along with them for 40 ms and more.
+    pub delayed_acks: u64,
+    /// `DelayedACKLost`: ACKs in answer to a segment that was received before. A keepalive probe is such a segment, one
+    /// byte before the window, so on idle connections this counts the probes that arrived (`tcp_send_dupack`,
+    /// net/ipv4/tcp_input.c).
+    pub old_segments: u64,
     /// `CurrEstab`: sockets established or in close-wait, now; both ends of a loopback connection
     /// count.
     pub established: u64,
@@ -171,6 +193,35 @@ impl TcpCounters {
     /// [`OsError`] when one is unreadable or lacks a counter.
     pub fn read() -> Result<Self, OsError> {
         parse_tcp(&read_text(NETSTAT)?, &read_text(SNMP)?)
+    }
+
+    /// Reads them in the network namespace of process `pid`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and when the process is gone.
+    pub fn read_of(pid: u32) -> Result<Self, OsError> {
+        let text = |path| read_text(&of_process(path, pid));
+        parse_tcp(&text(NETSTAT)?, &text(SNMP)?)
+    }
+
+    /// Both namespaces' counters added up.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            keepalive_probes: self.keepalive_probes + other.keepalive_probes,
+            listen_drops: self.listen_drops + other.listen_drops,
+            listen_overflows: self.listen_overflows + other.listen_overflows,
+            syn_queue_drops: self.syn_queue_drops + other.syn_queue_drops,
+            syn_cookies: self.syn_cookies + other.syn_cookies,
+            syn_retransmits: self.syn_retransmits + other.syn_retransmits,
+            timeouts: self.timeouts + other.timeouts,
+            aborted_on_timeout: self.aborted_on_timeout + other.aborted_on_timeout,
+            retransmitted: self.retransmitted + other.retransmitted,
+            received: self.received + other.received,
+            delayed_acks: self.delayed_acks + other.delayed_acks,
+            old_segments: self.old_segments + other.old_segments,
+            established: self.established + other.established,
+        }
     }
 }
 
@@ -191,6 +242,9 @@ pub fn parse_tcp(netstat: &str, snmp: &str) -> Result<TcpCounters, OsError> {
         timeouts: extended("TCPTimeouts")?,
         aborted_on_timeout: extended("TCPAbortOnTimeout")?,
         retransmitted: basic("RetransSegs")?,
+        received: basic("InSegs")?,
+        delayed_acks: extended("DelayedACKs")?,
+        old_segments: extended("DelayedACKLost")?,
         established: basic("CurrEstab")?,
     })
 }

@@ -2,12 +2,13 @@
 //!
 //! Does not compute any of it. See the [module above](super) for units and the meaning of `null`.
 
-use super::HistogramRecord;
+use super::{HistogramRecord, MeterRecord};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// One mechanism's results, all rounds together.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ArmRecord {
     /// `none`, `keepalive`, `heartbeat`, …; a repeated arm carries `#2`.
     pub name: String,
@@ -39,6 +40,13 @@ pub struct ArmRecord {
     pub cpu_ns_per_attempt: Option<Estimate>,
     /// System-wide CPU per connection and hour, net of `none`; for `none` its own gross cost.
     pub cpu_ns_per_connection_hour: Option<Estimate>,
+    /// The first figure by the second meter: time that an idle-class thread could not get, net of `none`, in a stretch
+    /// after each window.
+    #[serde(default)]
+    pub soaker_cpu_ns_per_event: Option<Estimate>,
+    /// The third meter: cycles of all cores per event, net of `none`.
+    #[serde(default)]
+    pub cycles_per_event: Option<Estimate>,
     /// CPU of the server process per event, net of `none`: what the server's own host would see. Frames that its sends
     /// deliver to the other end's sockets are in it, those delivered to its own by the other end's sends are not.
     #[serde(default)]
@@ -64,6 +72,10 @@ pub struct ArmRecord {
     pub memory_bytes_per_connection: MemoryPerConnection,
     /// What was dropped on the way.
     pub drops: Drops,
+    /// What became of keepalive's probes, all windows together; only for arms with keepalive. A record without the key
+    /// did not keep it.
+    #[serde(default)]
+    pub probes: Option<ProbeRecord>,
     /// How bunched keepalive probes were; only for arms with keepalive.
     pub burst: Option<Burst>,
     /// Merged histograms by name: `rtt`, `response`, `lateness`, `schedule_lag`, `connect`.
@@ -92,6 +104,7 @@ fn none() -> String {
 
 /// A measured figure with its 95 % interval. Negative values are possible: they are noise and `resolved` is false.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Estimate {
     /// Median of the bootstrap; with one round, the round's value.
     pub median: i64,
@@ -105,6 +118,7 @@ pub struct Estimate {
 
 /// CPU time in one window by account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CpuNanos {
     /// All CPUs: window × CPUs − idle. What costs are computed from.
     pub busy: u64,
@@ -112,8 +126,14 @@ pub struct CpuNanos {
     pub user: u64,
     /// Tick-sampled share of `busy` in the kernel on behalf of a process.
     pub system: u64,
-    /// Tick-sampled hard and soft interrupts.
+    /// Tick-sampled soft interrupts. Where `irq` is missing, hard ones are within.
     pub softirq: u64,
+    /// Tick-sampled hard interrupts.
+    #[serde(default)]
+    pub irq: u64,
+    /// What the hypervisor admits to have taken.
+    #[serde(default)]
+    pub steal: u64,
     /// Run time of the ksoftirqd threads.
     pub ksoftirqd: Option<u64>,
     /// The server process, user and kernel, from its own process clock.
@@ -124,6 +144,7 @@ pub struct CpuNanos {
 
 /// Memory per connection by owner; the kernel's figures are for both ends of a loopback connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MemoryPerConnection {
     /// Growth of the server's resident set.
     pub server_user: Option<u64>,
@@ -141,6 +162,7 @@ pub struct MemoryPerConnection {
 
 /// What was dropped on the way, all windows together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Drops {
     /// `/proc/net/softnet_stat`, second column.
     pub softnet_backlog: u64,
@@ -158,6 +180,7 @@ pub struct Drops {
 /// What the listeners and the SYN queue met with while connections were opened; all counts of the network
 /// namespace. The kernel sends a lost SYN again after a second, so any of these shows as connect times of seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OpeningPressure {
     /// `TcpExt ListenOverflows`: an accept queue was full.
     pub listen_overflows: u64,
@@ -173,6 +196,7 @@ pub struct OpeningPressure {
 
 /// How the connections of one round were opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OpeningRecord {
     /// From the first connect to the answer to the last, by the load generator's own clock.
     pub took_ns: Option<u64>,
@@ -184,6 +208,7 @@ pub struct OpeningRecord {
 
 /// How bunched keepalive probes were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Burst {
     /// Probes in the busiest 10 ms.
     pub probes_per_10ms_max: u64,
@@ -193,10 +218,15 @@ pub struct Burst {
     pub predicted_packets_per_burst: u64,
     /// `net.core.netdev_max_backlog`.
     pub backlog_limit: u64,
+    /// How far apart the kernel's timer wheel lets timers fire that are as far away as the idle time: all within it
+    /// fire at once.
+    #[serde(default)]
+    pub granule_ms: Option<u64>,
 }
 
 /// One arm in one round.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RoundRecord {
     /// From 0.
     pub round: u32,
@@ -232,10 +262,16 @@ pub struct RoundRecord {
     pub heartbeats_received_total: u64,
     /// Probes attempted in the window.
     pub probes_attempted: u64,
+    /// What became of them; only for arms with keepalive. A record without the key did not keep it.
+    #[serde(default)]
+    pub probes: Option<ProbeRecord>,
     /// Events, as in [`ArmRecord::events`].
     pub events: u64,
     /// CPU by account.
     pub cpu_ns: CpuNanos,
+    /// CPU by core and thread, and by the other meters. A record without the key did not keep it.
+    #[serde(default)]
+    pub meters: Option<MeterRecord>,
     /// Packets on the interface in the window.
     pub packets: u64,
     /// Bytes at IP level on the interface in the window.
@@ -250,8 +286,27 @@ pub struct RoundRecord {
     pub window_started_epoch_ms: u64,
 }
 
+/// What became of keepalive's probes, net of the control.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ProbeRecord {
+    /// The kernel set out to send (`TcpExt TCPKeepAlive`).
+    pub attempted: u64,
+    /// Left the sender: packets on the interface that were no ACKs.
+    pub on_the_wire: u64,
+    /// Arrived and were answered (`TcpExt DelayedACKLost`).
+    pub delivered: u64,
+    /// ACKs of them that came back (`Tcp InSegs` less the line above).
+    pub acks_back: u64,
+    /// Packets the input queue of each core dropped, probes and ACKs alike.
+    pub backlog_drops_per_core: Vec<u64>,
+    /// Healthy connections that keepalive closed, from the first connect to the end.
+    pub killed: u64,
+}
+
 /// The same arms at another population.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Rung {
     /// Connections per arm.
     pub connections: u64,
@@ -265,6 +320,7 @@ pub struct Rung {
 
 /// One metric across the arms.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Comparison {
     /// Stable key: `cpu_ns_per_event`, `rtt_p99_ns`, …
     pub metric: String,
@@ -284,6 +340,7 @@ pub struct Comparison {
 
 /// One arm's place in a [`Comparison`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ComparisonEntry {
     /// The arm.
     pub arm: String,

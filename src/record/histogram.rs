@@ -86,6 +86,7 @@ pub fn merge(one: &str, other: &str) -> Result<String, HistogramError> {
 
 /// One histogram in a record: the figures people quote, and the whole of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HistogramRecord {
     /// Always `ns`.
     pub unit: String,

@@ -11,12 +11,14 @@
 
 mod arm;
 mod histogram;
+mod meters;
 mod scale;
 
 pub use arm::{
     ArmRecord, Burst, Comparison, ComparisonEntry, CpuNanos, Drops, Estimate, MemoryPerConnection,
-    OpeningPressure, OpeningRecord, RoundRecord, Rung,
+    OpeningPressure, OpeningRecord, ProbeRecord, RoundRecord, Rung,
 };
+pub use meters::{CoreCpu, IdlePhase, MeterRecord, NoiseRecord, SoakRecord, ThreadCpu};
 pub use histogram::{HistogramError, HistogramRecord, decode, encode, merge, new_histogram};
 
 pub use scale::{
@@ -31,6 +33,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 
 /// What a run was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// `compare`: what each mechanism costs.
@@ -42,6 +45,7 @@ pub enum Kind {
 
 /// One run, whole.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Record {
     /// See [`SCHEMA_VERSION`].
     pub schema_version: u32,
@@ -65,6 +69,9 @@ pub struct Record {
     pub config: Config,
     /// The machine.
     pub environment: Environment,
+    /// How far the CPU meters can be trusted here. A record without the key did not look.
+    #[serde(default)]
+    pub noise: Option<NoiseRecord>,
     /// One entry per arm, in the order asked for; `none` is always among them.
     pub arms: Vec<ArmRecord>,
     /// Per metric, which arm did best and by how much.
@@ -80,6 +87,7 @@ pub struct Record {
 
 /// A reason to doubt a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Warning {
     /// A stable word for scripts, kebab-case.
     pub code: String,
@@ -93,6 +101,7 @@ pub struct Warning {
 
 /// The effective configuration of a cost comparison.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Config {
     /// Connections asked for on the command line, or the default.
     pub connections_asked: u64,
@@ -126,8 +135,17 @@ pub struct Config {
     pub keepalive_count: u32,
     /// Whose sockets carry keepalive: `server`, `client` or `both`.
     pub keepalive_side: String,
+    /// By how much the idle times of connections differ.
+    #[serde(default)]
+    pub keepalive_spread_s: u32,
+    /// What lay between the halves: `loopback` or `veth`. A record without the key is of loopback.
+    #[serde(default = "loopback")]
+    pub path: String,
     /// The measured window of each arm and round.
     pub steady_ms: u64,
+    /// The stretch after it that is the soaker's.
+    #[serde(default)]
+    pub soak_ms: u64,
     /// Wait between the last connection and the window.
     pub settle_ms: u64,
     /// Rounds per arm.
@@ -169,6 +187,10 @@ fn uring() -> Vec<String> {
     vec!["uring".to_owned()]
 }
 
+fn loopback() -> String {
+    "loopback".to_owned()
+}
+
 fn tick() -> String {
     "tick".to_owned()
 }
@@ -179,6 +201,7 @@ fn wheel() -> String {
 
 /// The machine a run happened on. Holds no host name, user name or address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Environment {
     /// This program's version.
     pub ringbeat_version: String,
@@ -218,6 +241,7 @@ pub struct Environment {
 
 /// One second of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Sample {
     /// Since the start of the run.
     pub elapsed_ms: u64,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// A climb.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ScaleRecord {
     /// What differs from rung to rung.
     pub axis: ScaleAxis,
@@ -30,6 +31,7 @@ pub struct ScaleRecord {
 
 /// What differs from rung to rung.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ScaleAxis {
     /// The population.
@@ -41,6 +43,7 @@ pub enum ScaleAxis {
 
 /// All arms at one population and one tick.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ScaleRung {
     /// Connections per arm.
     pub connections: u64,
@@ -62,6 +65,7 @@ pub struct ScaleRung {
 
 /// The top rung held for long.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HoldRecord {
     /// Length of the window asked for.
     pub steady_ms: u64,
@@ -71,6 +75,7 @@ pub struct HoldRecord {
 
 /// One thread, plain `write`, `read`, `write`, `read` over pairs of loopback sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FloorRecord {
     /// Connections gone through in turn.
     pub pairs: u64,
@@ -83,6 +88,7 @@ pub struct FloorRecord {
 
 /// What was foreseen of memory, and what was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ScaleMemory {
     /// What connections could take when the run began.
     pub usable_bytes_at_start: u64,
@@ -97,6 +103,7 @@ pub struct ScaleMemory {
 
 /// A ramp that was stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StopRecord {
     /// The arm that was being opened.
     pub arm: String,

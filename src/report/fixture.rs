@@ -72,6 +72,8 @@ fn cpu(busy: u64) -> CpuNanos {
         user: busy / 10,
         system: busy / 2,
         softirq: busy / 3,
+        irq: 0,
+        steal: 0,
         ksoftirqd: Some(busy / 100),
         server_process: busy / 3,
         load_process: busy / 2,
@@ -405,6 +407,7 @@ pub(crate) fn record() -> Record {
         duration_ms: 312_000,
         config: config(),
         environment: environment(),
+        noise: None,
         arms: vec![
             none_arm(100_000),
             keepalive_arm(100_000, true),

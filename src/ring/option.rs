@@ -95,6 +95,18 @@ impl SocketOption {
         Self::integer(libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)
     }
 
+    /// `TCP_KEEPIDLE` from `idle_s` to `idle_s` + `spread_s`, a second apart because the kernel counts whole ones:
+    /// variants of which each connection gets one. None without a spread.
+    #[must_use]
+    pub fn spread_idle(idle_s: u32, spread_s: u32) -> Vec<Self> {
+        if spread_s == 0 {
+            return Vec::new();
+        }
+        (idle_s..=idle_s.saturating_add(spread_s))
+            .map(|idle_s| Self::integer(libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, idle_s))
+            .collect()
+    }
+
     /// The four options that switch kernel keepalive on: seconds, seconds, probes.
     #[must_use]
     pub fn keepalive(idle_s: u32, interval_s: u32, count: u32) -> [Self; 4] {
@@ -110,6 +122,18 @@ impl SocketOption {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_spread_has_every_second_from_first_to_last() {
+        assert_eq!(SocketOption::spread_idle(20, 0), []);
+        let spread = SocketOption::spread_idle(20, 5);
+        assert_eq!(spread.len(), 6);
+        let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let socket = Socket::from(listener);
+        spread[5].set_on(&socket).unwrap();
+        let read_back = socket.tcp_keepalive_time().unwrap();
+        assert_eq!(read_back, Duration::from_secs(25));
+    }
 
     #[test]
     fn a_congestion_name_must_fit_the_kernels_buffer() {

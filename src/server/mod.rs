@@ -12,6 +12,7 @@ use crate::bank::{
     PlanError, RingPlan,
 };
 use crate::clock::MonotonicClock;
+use crate::ring::SocketOption;
 use crate::shard::{Instruments, Settings};
 use crate::socket::SocketError;
 use crate::socket::keepalive::Keepalive;
@@ -47,6 +48,9 @@ pub struct ServerConfig {
     pub settings: Settings,
     /// Keepalive on the accepted sockets.
     pub keepalive: Option<Keepalive>,
+    /// Seconds over which its idle time is spread, connection by connection.
+    #[serde(default)]
+    pub keepalive_spread_s: u32,
     /// `TCP_CONGESTION` of the accepted sockets.
     pub congestion: Option<String>,
 }
@@ -109,6 +113,11 @@ impl Server {
         let (part, per_core) = plan.per_thread(config.driver);
         let threads = cores * per_core;
         let capacity = part.connections_per_ring as usize;
+        let variants = config.keepalive.map_or_else(Vec::new, |keepalive| {
+            SocketOption::spread_idle(keepalive.idle_s, config.keepalive_spread_s)
+        });
+        let mut settings = config.settings;
+        settings.option_variants = u32::try_from(variants.len()).unwrap_or(0);
         let mut banks = Vec::new();
         for (number, listener) in (0_u32..).zip(group.into_listeners()) {
             let turn = Arc::new(AtomicU32::new(0));
@@ -120,8 +129,8 @@ impl Server {
                     plan: part,
                     engine: config.engine,
                     driver: config.driver,
-                    settings: config.settings,
-                    options: Vec::new(),
+                    settings,
+                    options: variants.clone(),
                     tick_offset: Nanos(config.settings.tick.0 / 2),
                 };
                 let acceptor = Acceptor {

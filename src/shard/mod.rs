@@ -170,7 +170,7 @@ impl Shard {
         }
     }
 
-    /// Opens a socket, sets the ring's first `options` options on it, binds it to `source` where one is given, and
+    /// Opens a socket, sets the ring's first `options` options on it and its variant of those behind them, binds it to `source` where one is given, and
     /// connects it to `address`.
     pub fn connect(
         &mut self,
@@ -191,7 +191,8 @@ impl Shard {
             slot: index,
             token: open,
         });
-        for option in 0..options {
+        let variant = self.variant(ordinal).map(|variant| options + variant);
+        for option in (0..options).chain(variant) {
             let token = token.with_kind(TokenKind::Option);
             cx.operations.push_back(Operation::SetOption {
                 slot: index,
@@ -301,6 +302,7 @@ impl Shard {
                 let (ordinal, step) = self.accepted_ordinals;
                 self.accepted_ordinals.0 = ordinal.wrapping_add(step);
                 let index = self.table.insert(Some(slot), ordinal, cx.now, State::Open);
+                self.set_variant(index, ordinal, cx);
                 self.established(index, cx);
                 // Told now and not when the tick is over: while a crowd keeps the backlog full, one tick's rounds
                 // would take more connections than the table has slots to spare.
@@ -310,6 +312,25 @@ impl Shard {
             }
             Err(libc::ENFILE) => self.counters.table_full += 1,
             Err(_) => {}
+        }
+    }
+
+    /// The one of the options' variants that the connection numbered `ordinal` gets.
+    fn variant(&self, ordinal: u32) -> Option<u32> {
+        ordinal.checked_rem(self.settings.option_variants)
+    }
+
+    fn set_variant(&mut self, index: u32, ordinal: u32, cx: &mut Context<'_>) {
+        if let Some(option) = self.variant(ordinal)
+            && let Some(token) = self.table.token(index, TokenKind::Option)
+            && let Some(connection) = self.table.at_mut(index)
+        {
+            let slot = connection.slot;
+            cx.operations.push_back(Operation::SetOption {
+                slot,
+                option,
+                token,
+            });
         }
     }
 

@@ -93,6 +93,10 @@ pub struct Settings {
     pub timers: TimersKind,
     /// Sockets carry kernel keepalive: a time-out of the socket is keepalive's verdict.
     pub keepalive: bool,
+    /// The last so many of the ring's options are variants of one: each connection gets a single one of them, by its
+    /// ordinal. Accepted sockets inherit the others and so get nothing but their variant.
+    #[serde(default)]
+    pub option_variants: u32,
 }
 
 /// Conjugate of the golden ratio as a 64-bit fraction: multiples of it fill the circle evenly and in scattered
@@ -142,6 +146,7 @@ mod tests {
             phases,
             timers: TimersKind::Wheel,
             keepalive: false,
+            option_variants: 0,
         }
     }
 

@@ -56,6 +56,7 @@ impl Making {
             slots: 400,
             capacity: 4096,
             keepalive: false,
+            option_variants: 0,
             reads: Reads::Watch,
             timers: TimersKind::Wheel,
             answer_timeout: ANSWER_TIMEOUT,

@@ -317,6 +317,7 @@ impl Climb<'_> {
             observer: &mut *self.observer,
             sampler: &mut self.sampler,
             baseline: self.baseline,
+            begun: self.sampler.begun(),
         }
     }
 
