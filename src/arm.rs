@@ -89,6 +89,30 @@ impl Arm {
     }
 }
 
+impl Arm {
+    /// Frames among those packets; the others are pure ACKs.
+    #[must_use]
+    pub const fn frames_per_event(self) -> Option<f64> {
+        match self {
+            Self::None => None,
+            Self::Keepalive => Some(0.0),
+            Self::HeartbeatOneway => Some(1.0),
+            Self::Heartbeat | Self::HeartbeatPush => Some(2.0),
+        }
+    }
+
+    /// ACKs among them that the kernel sends late, because nothing of the application's goes along: one per exchange,
+    /// and none for a probe, which is answered at once.
+    #[must_use]
+    pub const fn delayed_acks_per_event(self) -> Option<f64> {
+        match self {
+            Self::None => None,
+            Self::Keepalive => Some(0.0),
+            Self::Heartbeat | Self::HeartbeatOneway | Self::HeartbeatPush => Some(1.0),
+        }
+    }
+}
+
 impl fmt::Display for Arm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -4,10 +4,10 @@
 
 use crate::arm::{Arm, KeepaliveSide};
 use crate::bank::{Driver, EngineKind};
+use crate::experiment::NetworkPath;
 use crate::experiment::{FloorSize, Want};
 use crate::os::cores::usable_cores;
 use crate::shard::Phases;
-use crate::experiment::NetworkPath;
 use crate::socket::keepalive::Keepalive;
 use crate::units::{HumanCount, Nanos, parse_bytes, parse_count, parse_duration};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -295,8 +295,19 @@ mod tests {
     #[test]
     fn keepalive_is_three_numbers_of_the_kernels() {
         let numbers = keepalive("20s/5s/3").unwrap();
-        assert_eq!((numbers.idle_s, numbers.interval_s, numbers.count), (20, 5, 3));
-        for bad in ["20s/5s", "20s/5s/x", "0s/5s/3", "1500ms/5s/3", "20s/5s/128", "10h/5s/3", ""] {
+        assert_eq!(
+            (numbers.idle_s, numbers.interval_s, numbers.count),
+            (20, 5, 3)
+        );
+        for bad in [
+            "20s/5s",
+            "20s/5s/x",
+            "0s/5s/3",
+            "1500ms/5s/3",
+            "20s/5s/128",
+            "10h/5s/3",
+            "",
+        ] {
             assert!(keepalive(bad).is_err(), "{bad}");
         }
         assert_eq!(spread("5s"), Ok(5));

@@ -11,8 +11,9 @@ use super::progress::Watcher;
 use super::signals::Signals;
 use super::{Failure, host, output, parse};
 use crate::arm::{Arm, Budget};
-use crate::experiment::{NetworkPath, 
-    CostOptions, HostFacts, RampRate, ScaleError, ScaleOptions, ScalePlan, Want, run_scale,
+use crate::experiment::{
+    CostOptions, HostFacts, NetworkPath, RampRate, ScaleError, ScaleOptions, ScalePlan, Want,
+    run_scale,
 };
 use crate::report;
 use crate::units::Nanos;

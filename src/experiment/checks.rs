@@ -3,11 +3,12 @@
 //! Pure. A warning says what was seen and what to do; one that `invalidates` makes the run's exit code 1. Healthy
 //! connections closed by keepalive are a result, not an error of the run, and are worded so.
 
+use super::doubt::Doubt;
 use super::plan::CostPlan;
-use super::summary::float;
+use super::summary::{float, whole};
 use super::trial::Trial;
 use crate::arm::Arm;
-use crate::record::{ArmRecord, Warning};
+use crate::record::{ArmRecord, NoiseRecord, Warning, WireRecord};
 use crate::shard::{CloseCause, Counters};
 use crate::units::HumanCount;
 use std::collections::BTreeMap;
@@ -111,116 +112,57 @@ fn remedy(errno: i32) -> &'static str {
 /// Everything doubtful about one trial.
 pub(super) fn of_trial(plan: &CostPlan, trial: &Trial) -> Vec<Warning> {
     let mut found = Vec::new();
-    let place = format!("{}, round {}", trial.spec.name, trial.spec.round + 1);
-    let mut warn = |code: &str, invalidates: bool, message: String, advice: &str| {
-        found.push(Warning {
-            code: code.to_owned(),
-            message: format!("{place}: {message}"),
-            advice: advice.to_owned(),
-            invalidates,
-        });
-    };
-    population(trial, &mut warn);
-    honesty(plan, trial, &mut warn);
-    opening(trial, &mut warn);
+    population(trial, &mut found);
+    honesty(plan, trial, &mut found);
+    opening(trial, &mut found);
     if trial.wire.softnet_drops > 0 && trial.spec.arm != Arm::Keepalive {
-        warn(
-            "backlog-drops",
-            false,
-            format!(
-                "the kernel dropped {} packets before delivery",
-                trial.wire.softnet_drops
-            ),
-            "raise net.core.netdev_max_backlog, or look for other traffic on this machine",
-        );
+        found.push(Doubt::BacklogDrops {
+            packets: trial.wire.softnet_drops,
+        });
     }
-    let overflows = trial.server_final.totals.completion_overflows
-        + trial.load_final.totals.completion_overflows;
+    let (server, load) = (&trial.server_final.totals, &trial.load_final.totals);
+    let overflows = server.completion_overflows + load.completion_overflows;
     if overflows > 0 {
-        warn(
-            "cq-overflow",
-            true,
-            format!("a completion queue overflowed {overflows} times"),
-            "shorten --tick, or ask for fewer connections per core",
-        );
+        found.push(Doubt::CompletionOverflow { times: overflows });
     }
-    let starved =
-        trial.server_final.totals.buffers_exhausted + trial.load_final.totals.buffers_exhausted;
+    let starved = server.buffers_exhausted + load.buffers_exhausted;
     if starved > 0 {
-        warn(
-            "receive-buffers",
-            false,
-            format!("a stream found no receive buffer {starved} times and was armed again"),
-            "raise --receive-buffers: arming again costs CPU that is not the engine's",
-        );
+        found.push(Doubt::ReceiveBuffers { times: starved });
     }
-    found
+    let place = format!("{}, round {}", trial.spec.name, trial.spec.round + 1);
+    found.iter().map(|doubt| doubt.warning(&place)).collect()
 }
 
 /// What the ramp met with. The kernel sends a lost SYN again by itself, after a second and then ever later: what it
 /// hides in slow connects is said here.
-fn opening(trial: &Trial, warn: &mut impl FnMut(&str, bool, String, &str)) {
-    const SLOWER: &str = "ramp more slowly: fewer connects at once (--in-flight) or a second (--ramp-rate), or raise \
-                          net.core.somaxconn";
+fn opening(trial: &Trial, found: &mut Vec<Doubt>) {
     let met = trial.opening;
     if met.listen_overflows > 0 {
-        warn(
-            "accept-queue-overflow",
-            false,
-            format!(
-                "an accept queue was full {} times while connections were opened",
-                HumanCount(met.listen_overflows)
-            ),
-            SLOWER,
-        );
+        found.push(Doubt::AcceptQueueOverflow {
+            times: met.listen_overflows,
+        });
     }
     let others = trial.listen_drops.max(met.listen_drops);
     if others > met.listen_overflows {
-        warn(
-            "listen-drops",
-            false,
-            format!(
-                "the listeners dropped {} connection attempts, {} of them for a full accept queue",
-                HumanCount(others),
-                HumanCount(met.listen_overflows)
-            ),
-            SLOWER,
-        );
+        found.push(Doubt::ListenDrops {
+            dropped: others,
+            overflows: met.listen_overflows,
+        });
     }
     if met.syn_queue_drops + met.syn_cookies > 0 {
-        warn(
-            "syn-queue-full",
-            false,
-            format!(
-                "the SYN queue was full: {} SYNs were dropped, {} answered with a cookie",
-                HumanCount(met.syn_queue_drops),
-                HumanCount(met.syn_cookies)
-            ),
-            "ramp more slowly with --in-flight or --ramp-rate, or raise net.ipv4.tcp_max_syn_backlog",
-        );
+        found.push(Doubt::SynQueueFull {
+            dropped: met.syn_queue_drops,
+            cookies: met.syn_cookies,
+        });
     }
     if met.syn_retransmits > 0 {
-        warn(
-            "syn-retransmitted",
-            false,
-            format!(
-                "{} SYNs or SYN-ACKs were sent again; each of those connects took a second or more",
-                HumanCount(met.syn_retransmits)
-            ),
-            "see the accept and SYN queues' warnings; without any, packets were lost on the way",
-        );
+        found.push(Doubt::SynRetransmitted {
+            segments: met.syn_retransmits,
+        });
     }
     let dropped = trial.server_final.totals.table_full + trial.load_final.totals.table_full;
     if dropped > 0 {
-        warn(
-            "table-full",
-            true,
-            format!(
-                "{} established connections were dropped by a ring whose table was full",
-                HumanCount(dropped)
-            ),
-            "the accept gate must stop before that; please report this",
-        );
+        found.push(Doubt::TableFull { dropped });
     }
 }
 
@@ -237,36 +179,24 @@ fn not_established(asked: u64, server: &Counters, load: &Counters) -> String {
 }
 
 /// Asked, established, held.
-fn population(trial: &Trial, warn: &mut impl FnMut(&str, bool, String, &str)) {
+fn population(trial: &Trial, found: &mut Vec<Doubt>) {
     let (server, load) = (&trial.server_final.totals, &trial.load_final.totals);
     let established = load.established.min(server.established);
     if established != trial.spec.connections {
-        let failures = not_established(trial.spec.connections, server, load);
-        warn(
-            "not-established",
-            true,
-            format!(
-                "{established} of {} connections were established: {failures}",
-                trial.spec.connections
-            ),
-            "mend the cause named, or ask for fewer with --connections",
-        );
+        found.push(Doubt::NotEstablished {
+            established,
+            asked: trial.spec.connections,
+            why: not_established(trial.spec.connections, server, load),
+        });
     }
     let lost = lost(server, load);
     let by_keepalive = killed_by_keepalive(trial);
     if by_keepalive > 0 {
-        warn(
-            "keepalive-killed",
-            false,
-            format!(
-                "keepalive closed {} healthy connections of {}; {} packets were dropped at the backlog",
-                HumanCount(by_keepalive),
-                HumanCount(trial.spec.connections),
-                HumanCount(trial.wire.softnet_drops)
-            ),
-            "this is a result: the kernel fires probes in bursts that exceed net.core.netdev_max_backlog; \
-             raise that sysctl, or spread the idle times",
-        );
+        found.push(Doubt::KeepaliveKilled {
+            killed: by_keepalive,
+            of: trial.spec.connections,
+            dropped: trial.wire.softnet_drops,
+        });
     }
     let others: u64 = lost.values().sum::<u64>() - by_keepalive;
     let held = trial
@@ -277,43 +207,30 @@ fn population(trial: &Trial, warn: &mut impl FnMut(&str, bool, String, &str)) {
         .min(trial.kernel_held);
     // While keepalive closes connections, the other ends' resets are counted a moment later than its verdicts.
     if by_keepalive == 0 && (others > 0 || held != established) {
-        warn(
-            "connections-lost",
-            true,
-            format!(
-                "{held} of {established} connections were held at the end; lost by cause: {lost:?}"
-            ),
-            "no fault was injected, so look for other load, memory pressure or a firewall on loopback",
-        );
+        found.push(Doubt::ConnectionsLost {
+            held,
+            established,
+            causes: lost,
+        });
     }
-    let errors: u64 = server
-        .protocol_errors
-        .values()
-        .chain(load.protocol_errors.values())
-        .sum();
+    let errors = server.protocol_errors.values();
+    let errors = errors.chain(load.protocol_errors.values()).sum();
     if errors > 0 {
-        warn(
-            "protocol-error",
-            true,
-            format!("{errors} connections carried something that is not our protocol"),
-            "does another program connect to the listening port?",
-        );
+        found.push(Doubt::ProtocolErrors {
+            connections: errors,
+        });
     }
 }
 
 /// Whether both ends count the same heartbeats and the load side kept its schedule.
-fn honesty(plan: &CostPlan, trial: &Trial, warn: &mut impl FnMut(&str, bool, String, &str)) {
+fn honesty(plan: &CostPlan, trial: &Trial, found: &mut Vec<Doubt>) {
     let (server, load) = (&trial.server_final.totals, &trial.load_final.totals);
     if !balanced(server, load) {
-        let sent = server.heartbeats_sent + load.heartbeats_sent;
-        let received = server.heartbeats_received + load.heartbeats_received;
-        let blocked = server.sends_blocked + load.sends_blocked;
-        warn(
-            "count-mismatch",
-            true,
-            format!("{sent} heartbeats were sent and {received} received, {blocked} were blocked"),
-            "the two ends must agree once everything in flight has arrived; please report this",
-        );
+        found.push(Doubt::CountMismatch {
+            sent: server.heartbeats_sent + load.heartbeats_sent,
+            received: server.heartbeats_received + load.heartbeats_received,
+            blocked: server.sends_blocked + load.sends_blocked,
+        });
     }
     let skipped = [&trial.server, &trial.load]
         .iter()
@@ -323,78 +240,102 @@ fn honesty(plan: &CostPlan, trial: &Trial, warn: &mut impl FnMut(&str, bool, Str
     let scheduled = scheduled(trial);
     // One in a hundred is the rate ratio below which a load generator is no longer offering its load.
     if skipped * 100 > scheduled {
-        warn(
-            "load-lagged",
-            true,
-            format!(
-                "{skipped} of {scheduled} heartbeats were skipped because their turn came an interval late"
-            ),
-            "the sender cannot keep its schedule: fewer connections, a longer interval, or more cores",
-        );
+        found.push(Doubt::LoadSkipped { skipped, scheduled });
     }
     let expected = float(trial.spec.connections) * float(trial.load.window_ns.0)
         / float(plan.options.budget.interval.0.max(1));
     if trial.spec.arm.has_heartbeats() && float(scheduled) < 0.95 * expected {
-        warn(
-            "rate-low",
-            false,
-            format!("{scheduled} heartbeats were due in the window and {expected:.0} expected"),
-            "connections were lost, or the window is too short for the interval",
-        );
+        found.push(Doubt::RateLow {
+            scheduled,
+            expected: whole(expected),
+        });
     }
 }
 
 /// Everything doubtful about an arm as a whole.
-pub(super) fn of_arm(arm: &ArmRecord, plan: &CostPlan) -> Vec<Warning> {
+pub(super) fn of_arm(
+    arm: &ArmRecord,
+    plan: &CostPlan,
+    noise: Option<&NoiseRecord>,
+) -> Vec<Warning> {
     let mut found = Vec::new();
-    let mut warn = |code: &str, invalidates: bool, message: String, advice: &str| {
-        found.push(Warning {
-            code: code.to_owned(),
-            message: format!("{}: {message}", arm.name),
-            advice: advice.to_owned(),
-            invalidates,
-        });
-    };
     if arm
         .cpu_ns_per_event
         .is_some_and(|estimate| !estimate.resolved)
     {
-        warn(
-            "not-resolved",
-            false,
-            "its CPU cost does not stand out of the noise".to_owned(),
-            "more connections, a longer --steady, or more --rounds",
-        );
+        found.push(Doubt::NotResolved);
     }
     if let (Some(measured), Some(model)) = (arm.packets_per_event, arm.packets_per_event_model)
         && (measured - model).abs() > 0.15 * model
         && arm.drops.softnet_backlog == 0
     {
-        warn(
-            "packets-off-model",
-            false,
-            format!("{measured:.2} packets per event where the protocol predicts {model:.0}"),
-            "other traffic on the interface, retransmissions, or connections that end in the window",
-        );
+        found.push(Doubt::PacketsOffModel {
+            measured,
+            model,
+            explained: arm.wire.as_ref().map(explanation).unwrap_or_default(),
+        });
     }
+    found.extend(noise.and_then(|noise| disagreement(arm, noise)));
     let lag = arm.histograms.get("schedule_lag").map_or(0, |lag| lag.p99);
     if lag > plan.options.budget.interval.0 / 2 {
-        warn(
-            "load-lagged",
-            true,
-            format!(
-                "one heartbeat in a hundred left {} ms after it was due",
-                lag / 1_000_000
-            ),
-            "the sender cannot keep its schedule: fewer connections, a longer interval, or more cores",
-        );
+        found.push(Doubt::LoadLate {
+            p99_ms: lag / 1_000_000,
+        });
     }
-    found
+    found.iter().map(|doubt| doubt.warning(&arm.name)).collect()
+}
+
+/// What the wire's counters say of packets beyond the model.
+fn explanation(wire: &WireRecord) -> String {
+    format!(
+        " ({} more than modelled: {} segments sent again, {} ACKs that left alone where the model has {})",
+        wire.packets - wire.packets_model,
+        wire.retransmitted,
+        wire.delayed_acks,
+        wire.delayed_acks_model
+    )
+}
+
+/// Two meters of the same cost that differ by more than both their floors.
+fn disagreement(arm: &ArmRecord, noise: &NoiseRecord) -> Option<Doubt> {
+    let (stat, soaker) = (arm.cpu_ns_per_event?, arm.soaker_cpu_ns_per_event?);
+    let apart = float(stat.median.abs_diff(soaker.median)) * arm.events_per_second?;
+    let floors = noise.stat_floor_ns_per_s + noise.soaker_floor_ns_per_s?;
+    // Where the intervals overlap the rounds themselves say that no more is known.
+    let overlap = stat.low <= soaker.high && soaker.low <= stat.high;
+    (!overlap && apart > float(floors)).then(|| Doubt::MetersDisagree {
+        stat_ns: stat.median,
+        soaker_ns: soaker.median,
+        apart_ns_per_s: whole(apart),
+        floors_ns_per_s: floors,
+    })
+}
+
+/// Everything doubtful about the machine's meters.
+pub(super) fn of_noise(noise: &NoiseRecord) -> Vec<Warning> {
+    let mut found = Vec::new();
+    if noise.tick_sampled == Some(true) {
+        found.push(Doubt::TickSampled);
+    }
+    let missing = noise.idle.iter().filter_map(|phase| {
+        let unseen = phase.stat_busy_ns_per_s + phase.steal_ns_per_s;
+        Some(phase.soaker_taken_ns_per_s?.saturating_sub(unseen))
+    });
+    // The quietest phase: what is missing always is the hypervisor's, what is missing once is a neighbour's.
+    if let Some(least) = missing.min()
+        && least > 10_000_000
+    {
+        found.push(Doubt::HiddenSteal {
+            percent: float(least) / 1e7,
+        });
+    }
+    found.iter().map(|doubt| doubt.warning("")).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{Estimate, IdlePhase};
 
     fn counters(closed: &[(CloseCause, u64)]) -> Counters {
         let closed = closed
@@ -427,6 +368,69 @@ mod tests {
             (mixed.get("reset"), mixed.get("answer-timeout")),
             (Some(&2), Some(&5))
         );
+    }
+
+    #[test]
+    fn meters_disagree_only_beyond_their_intervals_and_floors() {
+        let estimate = |median: i64| {
+            Some(Estimate {
+                median,
+                low: median - 100,
+                high: median + 100,
+                resolved: true,
+            })
+        };
+        let arm = ArmRecord {
+            cpu_ns_per_event: estimate(8_000),
+            soaker_cpu_ns_per_event: estimate(5_000),
+            events_per_second: Some(30_000.0),
+            ..ArmRecord::default()
+        };
+        let noise = |floor| NoiseRecord {
+            stat_floor_ns_per_s: floor,
+            soaker_floor_ns_per_s: Some(floor),
+            ..NoiseRecord::default()
+        };
+        let found = disagreement(&arm, &noise(40_000_000)).unwrap();
+        assert!(
+            found.to_string().contains("90 ms of CPU a second apart"),
+            "{found}"
+        );
+        assert_eq!(
+            disagreement(&arm, &noise(50_000_000)),
+            None,
+            "below the floors"
+        );
+        let close = ArmRecord {
+            soaker_cpu_ns_per_event: estimate(7_900),
+            ..arm
+        };
+        assert_eq!(
+            disagreement(&close, &noise(0)),
+            None,
+            "the intervals overlap"
+        );
+    }
+
+    #[test]
+    fn time_that_is_always_missing_is_the_hypervisors() {
+        let phase = |soaker, stat| IdlePhase {
+            soaker_taken_ns_per_s: Some(soaker),
+            stat_busy_ns_per_s: stat,
+            ..IdlePhase::default()
+        };
+        let noise = NoiseRecord {
+            idle: vec![phase(90_000_000, 10_000_000), phase(45_000_000, 5_000_000)],
+            tick_sampled: Some(true),
+            ..NoiseRecord::default()
+        };
+        let codes: Vec<String> = of_noise(&noise)
+            .into_iter()
+            .map(|found| found.code)
+            .collect();
+        assert_eq!(codes, ["tick-sampled", "hidden-steal"]);
+        assert!(of_noise(&noise)[1].message.starts_with("4.0 %"));
+        assert!(of_noise(&NoiseRecord::default()).is_empty());
     }
 
     #[test]

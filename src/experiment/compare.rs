@@ -5,7 +5,9 @@
 
 use super::summary::float;
 use crate::measure::statistics::ratio_bootstrap;
-use crate::record::{ArmRecord, Comparison, ComparisonEntry, CpuNanos, RoundRecord, decode};
+use crate::record::{
+    ArmRecord, Comparison, ComparisonEntry, CpuNanos, RatioRecord, RoundRecord, decode,
+};
 use std::fmt::Write as _;
 
 /// The part of an arm's attempted events that took place.
@@ -219,6 +221,34 @@ pub(super) fn comparisons(arms: &[ArmRecord], seed: u64) -> Vec<Comparison> {
         }
     }
     rows
+}
+
+/// What a heartbeat costs over a probe: CPU per event, net of the control, round by round. `None` unless both were
+/// measured, and on one engine.
+pub(super) fn heartbeat_over_keepalive(
+    arms: &[ArmRecord],
+    connections: u64,
+    seed: u64,
+) -> Option<RatioRecord> {
+    let costs = |name: &str| {
+        let arm = arms.iter().find(|arm| arm.name == name)?;
+        let control = arms.iter().find(|other| other.name == arm.control)?;
+        arm.rounds_detail
+            .iter()
+            .map(|round| {
+                let mut paired = control.rounds_detail.iter();
+                let paired = paired.find(|other| other.round == round.round)?;
+                Some(net_cpu(round, paired)? / events(round)?)
+            })
+            .collect::<Option<Vec<f64>>>()
+    };
+    let (heartbeat, keepalive) = (costs("heartbeat")?, costs("keepalive")?);
+    Some(RatioRecord {
+        of: "heartbeat".to_owned(),
+        over: "keepalive".to_owned(),
+        connections,
+        ratio_milli: ratio_bootstrap(&heartbeat, &keepalive, seed)?,
+    })
 }
 
 fn compare(metric: &Metric, arms: &[ArmRecord], seed: u64) -> Option<Comparison> {

@@ -3,7 +3,8 @@
 //! Does not print. Whatever ends the run early, the trials that are whole make a record marked partial.
 
 use super::checks;
-use super::compare::comparisons;
+use super::compare::{comparisons, heartbeat_over_keepalive};
+use super::doubt::Doubt;
 use super::meters::{idle_phase, noise};
 use super::plan::{CostPlan, rate_over};
 use super::sampler::Sampler;
@@ -13,16 +14,15 @@ use super::{ExperimentError, Observer};
 use crate::arm::Arm;
 use crate::clock::{Clock as _, MonotonicClock, wall_rfc3339};
 use crate::environment;
+use crate::os::memory::swapped_pages;
 use crate::os::network::SocketStats;
-use crate::record::{ArmRecord, Environment, IdlePhase, Kind, Record, Rung, SCHEMA_VERSION, Warning};
+use crate::record::{
+    ArmRecord, Environment, IdlePhase, Kind, Record, Rung, SCHEMA_VERSION, Warning,
+};
 use crate::units::HumanCount;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
-
-/// Rounds on the drop-free rung, each with two thirds of the window: it answers one question and must not double
-/// the run.
-const RUNG_ROUNDS: u32 = 2;
 
 /// Runs the plan with `executable`'s halves and returns what was measured, also when it was cut short.
 ///
@@ -48,6 +48,7 @@ pub fn run_cost(
         sampler: &mut sampler,
         baseline,
     };
+    let swapped_before = swapped_pages();
     let mut trials = Vec::new();
     let mut rung_trials = Vec::new();
     let mut idle = Vec::new();
@@ -75,6 +76,12 @@ pub fn run_cost(
     };
     let summed = summarise(plan, &mut record, &trials, &rung_trials, rung);
     ended = ended.or_else(|| summed.err());
+    if let Some((before, after)) = swapped_before.zip(swapped_pages())
+        && after > before
+    {
+        let pages = after - before;
+        record.warnings.push(Doubt::Swapped { pages }.warning(""));
+    }
     if let Some(error) = &ended {
         record.warnings.insert(0, cut_short(error));
     }
@@ -100,6 +107,7 @@ pub(super) fn blank(kind: Kind, plan: &CostPlan, environment: Environment) -> Re
         noise: None,
         arms: Vec::new(),
         comparisons: Vec::new(),
+        headline_ratio: None,
         drop_free_rung: None,
         scale: None,
         samples: Vec::new(),
@@ -119,7 +127,7 @@ fn all_trials(
     let expected_rung = keepalive && plan.drop_free_connections().is_some();
     let main: usize = plan.order.iter().map(Vec::len).sum();
     let extra = if expected_rung {
-        rung_arms(plan).len() * RUNG_ROUNDS as usize
+        rung_arms(plan).len() * plan.rounds as usize
     } else {
         0
     };
@@ -192,12 +200,12 @@ fn rung_rounds(
     let plan = stage.plan;
     let mut arms = rung_arms(plan);
     let main: usize = plan.order.iter().map(Vec::len).sum();
-    let total = main + arms.len() * RUNG_ROUNDS as usize;
+    let total = main + arms.len() * plan.rounds as usize;
     stage.observer.note(&format!(
         "measuring again at {} connections, where no burst overflows",
         HumanCount(connections)
     ));
-    for round in 0..RUNG_ROUNDS {
+    for round in 0..plan.rounds {
         for &arm in &arms {
             let place = (main + trials.len(), total);
             let mut spec = TrialSpec {
@@ -208,6 +216,7 @@ fn rung_rounds(
                 connections,
                 ramp_rate: Some(rate_over(connections, plan.options.budget.interval)),
                 settle: plan.settle,
+                // It answers one question and must not double the run.
                 steady: plan.steady * 2 / 3,
                 round: plan.rounds + round,
                 part: format!("round {}", plan.rounds + round + 1),
@@ -245,6 +254,11 @@ fn summarise(
             comparisons,
         });
     }
+    let (connections, arms) = match &record.drop_free_rung {
+        Some(rung) => (rung.connections, &rung.arms),
+        None => (plan.connections, &record.arms),
+    };
+    record.headline_ratio = heartbeat_over_keepalive(arms, connections, plan.options.seed);
     let mut warnings: Vec<Warning> = trials
         .iter()
         .chain(rung_trials)
@@ -252,8 +266,9 @@ fn summarise(
         .collect();
     let rung_arms = record.drop_free_rung.iter().flat_map(|rung| &rung.arms);
     for arm in record.arms.iter().chain(rung_arms) {
-        warnings.extend(checks::of_arm(arm, plan));
+        warnings.extend(checks::of_arm(arm, plan, record.noise.as_ref()));
     }
+    warnings.extend(record.noise.iter().flat_map(checks::of_noise));
     warnings.extend(other_load(&record.arms, &record.environment));
     warnings.dedup_by(|one, other| one.code == other.code && one.message == other.message);
     warnings.sort_by_key(|warning| !warning.invalidates);
@@ -285,15 +300,9 @@ pub(super) fn other_load(arms: &[ArmRecord], environment: &Environment) -> Optio
     let own = control.cpu_ns.server_process + control.cpu_ns.load_process;
     let other = control.cpu_ns.busy.saturating_sub(own);
     let capacity = window * u64::from(environment.cpu_count.max(1));
-    (other * 20 > capacity).then(|| Warning {
-        code: "other-load".to_owned(),
-        message: format!(
-            "{} % of the machine was busy with something else while the control stood idle",
-            other * 100 / capacity.max(1)
-        ),
-        advice: "stop other programs, or expect wide intervals; on a shared host the neighbours count too"
-            .to_owned(),
-        invalidates: false,
+    (other * 20 > capacity).then(|| {
+        let percent = other * 100 / capacity.max(1);
+        Doubt::OtherLoad { percent }.warning("")
     })
 }
 

@@ -18,7 +18,8 @@
 //! | `floor` | an exchange with nothing but its system calls |
 //! | `summary` | the rounds of an arm become its figures |
 //! | `compare` | the arms become rows with a winner |
-//! | `checks` | what must hold; typed warnings |
+//! | `checks` | what must hold |
+//! | `doubt` | the typed warnings that come of it |
 
 #![forbid(unsafe_code)]
 
@@ -26,6 +27,7 @@ mod capacity;
 mod checks;
 mod compare;
 mod cost;
+mod doubt;
 mod floor;
 mod meters;
 mod network;

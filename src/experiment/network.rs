@@ -115,11 +115,7 @@ impl NetworkPath {
     }
 
     /// The established sockets of `port`, at either end.
-    pub(super) fn audit(
-        self,
-        pids: (u32, u32),
-        port: u16,
-    ) -> Result<Established, ExperimentError> {
+    pub(super) fn audit(self, pids: (u32, u32), port: u16) -> Result<Established, ExperimentError> {
         if self == Self::Loopback {
             return Ok(count_established(port)?);
         }
@@ -157,7 +153,18 @@ fn join(server: u32, load: u32) -> Result<(), ExperimentError> {
         .collect();
     let (server_pid, load_pid) = (server.to_string(), load.to_string());
     ip(&[
-        "link", "add", INTERFACE, "netns", &server_pid, "type", "veth", "peer", "name", INTERFACE, "netns", &load_pid,
+        "link",
+        "add",
+        INTERFACE,
+        "netns",
+        &server_pid,
+        "type",
+        "veth",
+        "peer",
+        "name",
+        INTERFACE,
+        "netns",
+        &load_pid,
     ])?;
     in_network_of(server, || {
         take_over(&settings);

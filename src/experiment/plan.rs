@@ -40,7 +40,7 @@ pub struct CostOptions {
     pub driver: Driver,
     /// The detection budget.
     pub budget: Budget,
-    /// The measured window; `None` is five thirds of an interval, two with the soaker's stretch.
+    /// The measured window; `None` is one and a half intervals.
     pub steady: Option<Duration>,
     /// Wait between the last connection and the window; `None` is half a second, less when quick.
     pub settle: Option<Duration>,
@@ -163,8 +163,7 @@ impl CostPlan {
         let steady = options.steady.unwrap_or(if options.quick {
             interval * 7 / 6
         } else {
-            // With the soaker's stretch, two intervals.
-            interval * 5 / 3
+            interval * 3 / 2
         });
         let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 3 });
         let arms = name_arms(&options.arms, &options.engines);

@@ -10,8 +10,10 @@ use super::plan::{CostPlan, ramp_span};
 use super::trial::Trial;
 use crate::arm::Arm;
 use crate::measure::statistics::paired_bootstrap;
+use crate::measure::wire::WireDelta;
+use crate::protocol::FRAME_BYTES;
 use crate::record::{
-    ArmRecord, Burst, CpuNanos, Estimate, MemoryPerConnection, ProbeRecord, RoundRecord,
+    ArmRecord, Burst, CpuNanos, Estimate, MemoryPerConnection, ProbeRecord, RoundRecord, WireRecord,
 };
 use crate::units::Nanos;
 use rounds::{histograms, in_window, mean_cpu, round_record};
@@ -19,6 +21,8 @@ use rounds::{histograms, in_window, mean_cpu, round_record};
 /// What `/proc/stat`'s idle column may be off by in one window, per CPU (10 ms at either end, twice over).
 const METER_RESOLUTION_NS: f64 = 20e6;
 const HOUR_NS: f64 = 3.6e12;
+/// A segment without payload: IPv4 header, TCP header, timestamps option (RFC 791, RFC 9293, RFC 7323).
+const EMPTY_SEGMENT_BYTES: f64 = 52.0;
 
 /// The control's rounds, which every other arm's are paired with.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +55,10 @@ impl<'a> Controls<'a> {
 
     /// The soaker's likewise, in a window of this length: it has no resolution to speak of.
     fn soaker_floor_ns(&self, control: &str, window: Nanos) -> f64 {
-        let own = self.trials.iter().filter(|trial| trial.spec.name == control);
+        let own = self
+            .trials
+            .iter()
+            .filter(|trial| trial.spec.name == control);
         let taken: Vec<u64> = own
             .filter_map(|trial| Some(trial.stretch.as_ref()?.record(window, 0, 0).taken_ns))
             .collect();
@@ -123,7 +130,8 @@ fn delivered(trial: &Trial, control: &Trial) -> f64 {
         return attempted;
     }
     let share = float(trial.window.0) / float(control.window.0);
-    let answered = float(trial.wire.probes_answered) - float(control.wire.probes_answered) * share;
+    let answered =
+        float(trial.wire.probes_answered()) - float(control.wire.probes_answered()) * share;
     attempted.min(answered.max(0.0))
 }
 
@@ -299,9 +307,38 @@ fn wire(record: &mut ArmRecord, rounds: &[Round<'_>]) {
             record.packets_per_event = Some(packets / events);
             record.wire_bytes_per_event = Some(bytes / events);
         }
+        record.wire = wire_record(rounds, events);
         let per_hour = bytes / sum(connection_hours);
         record.wire_bytes_per_connection_hour = Some(whole(per_hour));
     }
+}
+
+/// The packets of all windows beside the protocol's, and what the counters say of the difference.
+fn wire_record(rounds: &[Round<'_>], events: f64) -> Option<WireRecord> {
+    let arm = rounds.first()?.trial.spec.arm;
+    let net = |figure: fn(&WireDelta) -> u64| {
+        rounds
+            .iter()
+            .map(|round| {
+                let share = float(round.trial.window.0) / float(round.control.window.0.max(1));
+                float(figure(&round.trial.wire)) - float(figure(&round.control.wire)) * share
+            })
+            .sum::<f64>()
+    };
+    let signed = |value: f64| whole(value.abs()).cast_signed() * if value < 0.0 { -1 } else { 1 };
+    let packets_model = events * arm.packets_per_event()?;
+    let frames = events * arm.frames_per_event()?;
+    Some(WireRecord {
+        packets: signed(net(|wire| wire.packets)),
+        packets_model: signed(packets_model),
+        bytes: signed(net(|wire| wire.ip_bytes)),
+        bytes_model: signed(
+            packets_model * EMPTY_SEGMENT_BYTES + frames * float(FRAME_BYTES as u64),
+        ),
+        retransmitted: signed(net(|wire| wire.retransmitted)),
+        delayed_acks: signed(net(|wire| wire.delayed_acks)),
+        delayed_acks_model: signed(events * arm.delayed_acks_per_event()?),
+    })
 }
 
 fn memory(record: &mut ArmRecord, rounds: &[Round<'_>]) {
@@ -375,6 +412,9 @@ fn absences(record: &mut ArmRecord, arm: Arm) {
             "events",
             "events_per_second",
             "cpu_ns_per_event",
+            "soaker_cpu_ns_per_event",
+            "server_cpu_ns_per_event",
+            "load_cpu_ns_per_event",
             "packets_per_event",
         ] {
             say(key, "the control has no events");

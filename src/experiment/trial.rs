@@ -4,10 +4,10 @@
 //! with an eye on memory; settle; read memory; open the window; read CPU and wire at its ends; close it; audit the
 //! sockets; let what is in flight arrive; end everything with resets, which leave no `TIME_WAIT` behind.
 
+use super::meters::{OpenMeters, Stretch};
 use super::network::NetworkPath;
 use super::plan::CostPlan;
 use super::plan::ramp_span;
-use super::meters::{OpenMeters, Stretch};
 use super::process::Half;
 use super::ramp::{self, Ramp};
 use super::sampler::Sampler;

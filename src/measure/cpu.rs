@@ -184,7 +184,10 @@ mod tests {
 
     #[test]
     fn cores_and_threads_are_told_apart() {
-        let (first, mut last) = (snapshot(1_000, 100, 10, None), snapshot(2_000, 800, 40, None));
+        let (first, mut last) = (
+            snapshot(1_000, 100, 10, None),
+            snapshot(2_000, 800, 40, None),
+        );
         last.system.per_cpu[1].steal = Nanos(9);
         last.softnet[1].dropped = 3;
         let cores = first.cores_until(&last);
@@ -195,7 +198,10 @@ mod tests {
         assert_eq!(threads.len(), 1);
         assert_eq!((threads[0].run_ns, threads[0].waited_ns), (30, 15));
         last.threads[0].1.tid = 8;
-        assert!(first.threads_until(&last).is_empty(), "a new thread has no beginning");
+        assert!(
+            first.threads_until(&last).is_empty(),
+            "a new thread has no beginning"
+        );
     }
 
     #[test]

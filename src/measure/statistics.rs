@@ -58,8 +58,8 @@ pub fn paired_bootstrap(
         .zip(divisor)
         .map(|(value, by)| value / by)
         .collect();
-    let interval = Interval::resample(values.len(), seed, |rounds| mean(rounds, &values))
-        .or_students(&values);
+    let interval =
+        Interval::resample(values.len(), seed, |rounds| mean(rounds, &values)).or_students(&values);
     let excludes_zero = interval.low > 0.0 || interval.high < 0.0;
     let all: Vec<usize> = (0..arm.len()).collect();
     let above_floor = mean(&all, &differences).abs() > noise_floor;

@@ -49,8 +49,8 @@ pub struct WireDelta {
     pub softnet_drops: u64,
     /// Segments TCP received.
     pub segments_received: u64,
-    /// Probes that arrived and were answered: segments of before the window, which on idle connections are probes.
-    pub probes_answered: u64,
+    /// Segments TCP sent, probes and pure ACKs among them, delivered or not; none that was sent again.
+    pub segments_sent: u64,
     /// ACKs that left alone because nothing went along with them.
     pub delayed_acks: u64,
     /// Segments sent again.
@@ -107,7 +107,7 @@ impl WireSnapshot {
             softnet_drops: drops.map(|(first, last)| wrapped(*first, *last)).sum(),
             retransmitted: grew(|at| at.tcp.retransmitted),
             segments_received: grew(|at| at.tcp.received),
-            probes_answered: grew(|at| at.tcp.old_segments),
+            segments_sent: grew(|at| at.tcp.sent),
             delayed_acks: grew(|at| at.tcp.delayed_acks),
             listen_drops: grew(|at| at.tcp.listen_drops).max(grew(|at| at.tcp.listen_overflows)),
             opening: OpeningPressure {
@@ -120,6 +120,16 @@ impl WireSnapshot {
             probes_attempted: grew(|at| at.tcp.keepalive_probes),
             aborted_on_timeout: grew(|at| at.tcp.aborted_on_timeout),
         }
+    }
+}
+
+impl WireDelta {
+    /// Probes that arrived: on idle connections all that is sent is a probe or the ACK that answers one, and the peer's
+    /// kernel answers every probe it sees (RFC 9293, section 3.10.7.4: an unacceptable segment is answered with an
+    /// ACK).
+    #[must_use]
+    pub const fn probes_answered(&self) -> u64 {
+        self.segments_sent.saturating_sub(self.probes_attempted)
     }
 }
 

@@ -6,8 +6,8 @@
 
 use core_affinity::CoreId;
 use thread_priority::{
-    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
-    thread_native_id,
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
 };
 
 /// The cores this process may use, ascending; empty when the system would not say.
@@ -22,11 +22,14 @@ pub fn usable_cores() -> Vec<usize> {
     cores
 }
 
+/// Bits of a `cpu_set_t` (sched_setaffinity(2)).
+const CPU_SET_BITS: usize = 1024;
+
 /// Ties the calling thread to `core`; false when the system refused (no such core, or outside the
 /// mask).
 #[must_use]
 pub fn pin_current_thread(core: usize) -> bool {
-    core_affinity::set_for_current(CoreId { id: core })
+    core < CPU_SET_BITS && core_affinity::set_for_current(CoreId { id: core })
 }
 
 /// Puts the calling thread into the idle scheduling class (`SCHED_IDLE`, sched(7)): it runs when no other thread wants
@@ -52,7 +55,8 @@ mod tests {
         let last = cores[cores.len() - 1];
         let pinned = std::thread::spawn(move || pin_current_thread(last));
         assert!(pinned.join().unwrap());
-        let refused = std::thread::spawn(|| pin_current_thread(1_000));
-        assert!(!refused.join().unwrap());
+        let refused =
+            std::thread::spawn(|| !pin_current_thread(1_000) && !pin_current_thread(1_024));
+        assert!(refused.join().unwrap());
     }
 }

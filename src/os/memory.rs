@@ -234,6 +234,23 @@ pub fn parse_slabinfo(text: &str, page_bytes: u64) -> Result<BTreeMap<String, u6
     Ok(caches)
 }
 
+/// Pages that went to swap or came back since boot (`pswpin` and `pswpout` of `/proc/vmstat`); `None` where the kernel
+/// has no swap built in.
+#[must_use]
+pub fn swapped_pages() -> Option<u64> {
+    let text = read_text("/proc/vmstat").ok()?;
+    let counter = |name: &str| {
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        lines
+            .find(|(key, _)| *key == name)?
+            .1
+            .trim()
+            .parse::<u64>()
+            .ok()
+    };
+    Some(counter("pswpin")? + counter("pswpout")?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

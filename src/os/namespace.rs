@@ -44,9 +44,7 @@ pub fn in_network_of<T: Send>(pid: u32, work: impl FnOnce() -> T + Send) -> Resu
 }
 
 /// A thread of its own, since both calls change the thread that makes them for good.
-fn on_a_thread<T: Send>(
-    work: impl FnOnce() -> Result<T, OsError> + Send,
-) -> Result<T, OsError> {
+fn on_a_thread<T: Send>(work: impl FnOnce() -> Result<T, OsError> + Send) -> Result<T, OsError> {
     std::thread::scope(|scope| match scope.spawn(work).join() {
         Ok(result) => result,
         Err(panic) => std::panic::resume_unwind(panic),

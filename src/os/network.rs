@@ -177,10 +177,9 @@ pub struct TcpCounters {
     pub received: u64,
     /// `DelayedACKs`: ACKs that left alone because nothing went along with them for 40 ms and more.
     pub delayed_acks: u64,
-    /// `DelayedACKLost`: ACKs in answer to a segment that was received before. A keepalive probe is such a segment, one
-    /// byte before the window, so on idle connections this counts the probes that arrived (`tcp_send_dupack`,
-    /// net/ipv4/tcp_input.c).
-    pub old_segments: u64,
+    /// `OutSegs`: segments sent, keepalive probes and pure ACKs among them, whether or not a queue below dropped them;
+    /// segments sent again are not (`__tcp_transmit_skb`, net/ipv4/tcp_output.c).
+    pub sent: u64,
     /// `CurrEstab`: sockets established or in close-wait, now; both ends of a loopback connection
     /// count.
     pub established: u64,
@@ -219,7 +218,7 @@ impl TcpCounters {
             retransmitted: self.retransmitted + other.retransmitted,
             received: self.received + other.received,
             delayed_acks: self.delayed_acks + other.delayed_acks,
-            old_segments: self.old_segments + other.old_segments,
+            sent: self.sent + other.sent,
             established: self.established + other.established,
         }
     }
@@ -244,7 +243,7 @@ pub fn parse_tcp(netstat: &str, snmp: &str) -> Result<TcpCounters, OsError> {
         retransmitted: basic("RetransSegs")?,
         received: basic("InSegs")?,
         delayed_acks: extended("DelayedACKs")?,
-        old_segments: extended("DelayedACKLost")?,
+        sent: basic("OutSegs")?,
         established: basic("CurrEstab")?,
     })
 }
@@ -371,8 +370,8 @@ Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens CurrEstab InSegs OutSegs Ret
 Tcp: 1 200 120000 -1 80 12 7209 4494 3 0
 ";
     const NETSTAT_SAMPLE: &str = "\
-TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPTimeouts TCPAbortOnTimeout TCPKeepAlive TCPReqQFullDoCookies TCPReqQFullDrop TCPSynRetrans
-TcpExt: 0 4 5 6 7 814 8 9 10
+TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPTimeouts TCPAbortOnTimeout TCPKeepAlive TCPReqQFullDoCookies TCPReqQFullDrop TCPSynRetrans DelayedACKs
+TcpExt: 0 4 5 6 7 814 8 9 10 21
 IpExt: InNoRoutes InTruncatedPkts
 IpExt: 0 0
 ";
@@ -406,6 +405,9 @@ IpExt: 0 0
             timeouts: 6,
             aborted_on_timeout: 7,
             retransmitted: 3,
+            received: 7209,
+            delayed_acks: 21,
+            sent: 4494,
             established: 12,
         };
         assert_eq!(read, expected);

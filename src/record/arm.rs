@@ -60,6 +60,10 @@ pub struct ArmRecord {
     pub connects_per_second: Option<f64>,
     /// CPU in the windows by account, mean of the rounds, gross (control not subtracted).
     pub cpu_ns: CpuNanos,
+    /// The packets of all windows against the model, and what explains the difference. A record without the key did
+    /// not keep it.
+    #[serde(default)]
+    pub wire: Option<WireRecord>,
     /// Packets per event on the path's interface, net of `none`.
     pub packets_per_event: Option<f64>,
     /// What the protocol predicts for the line above.
@@ -286,6 +290,26 @@ pub struct RoundRecord {
     pub window_started_epoch_ms: u64,
 }
 
+/// Packets and bytes of all windows together, net of `none`, beside what the protocol predicts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct WireRecord {
+    /// Packets on the path's interface.
+    pub packets: i64,
+    /// Events × the model's packets per event.
+    pub packets_model: i64,
+    /// Bytes at IP level.
+    pub bytes: i64,
+    /// Events × the model's bytes per event.
+    pub bytes_model: i64,
+    /// Segments sent again (`Tcp RetransSegs`): each is a packet more.
+    pub retransmitted: i64,
+    /// ACKs that left alone (`TcpExt DelayedACKs`).
+    pub delayed_acks: i64,
+    /// As many as the model has: the last of each exchange goes alone.
+    pub delayed_acks_model: i64,
+}
+
 /// What became of keepalive's probes, net of the control.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -294,7 +318,7 @@ pub struct ProbeRecord {
     pub attempted: u64,
     /// Left the sender: packets on the interface that were no ACKs.
     pub on_the_wire: u64,
-    /// Arrived and were answered (`TcpExt DelayedACKLost`).
+    /// Arrived and were answered (`Tcp OutSegs` less the probes attempted).
     pub delivered: u64,
     /// ACKs of them that came back (`Tcp InSegs` less the line above).
     pub acks_back: u64,
@@ -336,6 +360,20 @@ pub struct Comparison {
     pub lead_ratio_milli: Option<Estimate>,
     /// The answer as one sentence, also when it is "not resolved".
     pub sentence: String,
+}
+
+/// What one arm costs over another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct RatioRecord {
+    /// The arm whose cost it is.
+    pub of: String,
+    /// The arm it is divided by.
+    pub over: String,
+    /// Where it was measured: at so many connections.
+    pub connections: u64,
+    /// Cost per event ÷ cost per event, ×1000, with its interval over the rounds.
+    pub ratio_milli: Estimate,
 }
 
 /// One arm's place in a [`Comparison`].

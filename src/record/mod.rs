@@ -16,10 +16,10 @@ mod scale;
 
 pub use arm::{
     ArmRecord, Burst, Comparison, ComparisonEntry, CpuNanos, Drops, Estimate, MemoryPerConnection,
-    OpeningPressure, OpeningRecord, ProbeRecord, RoundRecord, Rung,
+    OpeningPressure, OpeningRecord, ProbeRecord, RatioRecord, RoundRecord, Rung, WireRecord,
 };
-pub use meters::{CoreCpu, IdlePhase, MeterRecord, NoiseRecord, SoakRecord, ThreadCpu};
 pub use histogram::{HistogramError, HistogramRecord, decode, encode, merge, new_histogram};
+pub use meters::{CoreCpu, IdlePhase, MeterRecord, NoiseRecord, SoakRecord, ThreadCpu};
 
 pub use scale::{
     FloorRecord, HoldRecord, ScaleAxis, ScaleMemory, ScaleRecord, ScaleRung, StopRecord,
@@ -76,6 +76,10 @@ pub struct Record {
     pub arms: Vec<ArmRecord>,
     /// Per metric, which arm did best and by how much.
     pub comparisons: Vec<Comparison>,
+    /// The headline: CPU per heartbeat over CPU per probe, where no probe was dropped if there is such a place. A
+    /// record without the key leaves it to the comparisons.
+    #[serde(default)]
+    pub headline_ratio: Option<RatioRecord>,
     /// A smaller population at which keepalive's bursts fit the backlog, measured when the main one overflows it.
     pub drop_free_rung: Option<Rung>,
     /// The rungs of `scale`; absent in every other kind.

@@ -103,7 +103,16 @@ fn cost(
             Some(figure) if figure.resolved => {
                 let ratio = keepalive
                     .filter(|k| k.name != arm.name)
-                    .and_then(|k| over(arm, k, comparisons))
+                    .and_then(|k| {
+                        let headline = record.headline_ratio.as_ref();
+                        let own = headline.filter(|ratio| {
+                            ratio.of == arm.name
+                                && ratio.over == k.name
+                                && ratio.connections == connections
+                        });
+                        own.map(|ratio| ratio.ratio_milli)
+                            .or_else(|| over(arm, k, comparisons))
+                    })
                     .map(|ratio| format!(" ({} keepalive)", format::ratio(&ratio)));
                 let verb = if parts.is_empty() { " costs" } else { "" };
                 format!(

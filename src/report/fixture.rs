@@ -164,6 +164,7 @@ fn keepalive_arm(connections: u64, bursts: bool) -> ArmRecord {
             probes_per_10ms_p99: 580,
             predicted_packets_per_burst: 640,
             backlog_limit: 1_000,
+            granule_ms: Some(256),
         }),
         absent: absent(&[("rtt", kernel), ("response", kernel), ("lateness", kernel)]),
         ..base("keepalive", &[("connect", 90_000)], connections)
@@ -183,6 +184,7 @@ fn keepalive_arm(connections: u64, bursts: bool) -> ArmRecord {
             probes_per_10ms_p99: 28_800,
             predicted_packets_per_burst: 28_444,
             backlog_limit: 1_000,
+            granule_ms: Some(256),
         });
     }
     arm
@@ -310,6 +312,9 @@ fn config() -> Config {
         keepalive_interval_s: 2,
         keepalive_count: 3,
         keepalive_side: "server".to_owned(),
+        keepalive_spread_s: 0,
+        path: "loopback".to_owned(),
+        soak_ms: 1_000,
         steady_ms: 20_000,
         settle_ms: 3_000,
         rounds: ROUNDS,
@@ -408,6 +413,7 @@ pub(crate) fn record() -> Record {
         config: config(),
         environment: environment(),
         noise: None,
+        headline_ratio: None,
         arms: vec![
             none_arm(100_000),
             keepalive_arm(100_000, true),

@@ -4,6 +4,8 @@
 //! that forbids it. Everything from the record is escaped. Light and dark follow the reader's
 //! system; it prints on paper.
 
+mod meters;
+
 use super::answer;
 use super::format::{self, ABSENT, superscript};
 use super::plot::{Plot, PlotError, plots};
@@ -78,6 +80,8 @@ fn body(record: &Record, plots: &[Plot]) -> Markup {
         }
         @if let Some(rung) = &record.drop_free_rung { (drop_free(rung)) }
         (killed(record.arms.iter()))
+        (meters::meters(record))
+        (meters::wire(&record.arms))
         @if !rest.is_empty() {
             section {
                 h2 { "Over time, and percentile by percentile" }
@@ -203,6 +207,7 @@ pub(super) fn killed<'a>(arms: impl Iterator<Item = &'a ArmRecord>) -> Markup {
                 h2 { "Why healthy connections were closed, or probes lost" }
                 @for (arm, sentence) in &harmed {
                     p { (sentence) }
+                    (meters::probes(arm))
                     @if let Some(burst) = &arm.burst {
                         div.scroll { table {
                             tbody {

@@ -211,6 +211,13 @@ fn cost(builder: &mut Builder<'_>) -> Vec<Row> {
     let mut rows = vec![builder.row("CPU per event", &["cpu_ns_per_event"], |arm| {
         shown(&arm.cpu_ns_per_event)
     })];
+    if builder.any(|arm| arm.soaker_cpu_ns_per_event.is_some()) {
+        rows.push(builder.row(
+            "the same, by the soaker",
+            &["soaker_cpu_ns_per_event"],
+            |arm| shown(&arm.soaker_cpu_ns_per_event),
+        ));
+    }
     if builder.any(|arm| arm.cpu_ns_per_attempt.is_some()) {
         rows.push(
             builder.row("CPU per attempted probe", &["cpu_ns_per_attempt"], |arm| {

@@ -56,7 +56,6 @@ impl Making {
             slots: 400,
             capacity: 4096,
             keepalive: false,
-            option_variants: 0,
             reads: Reads::Watch,
             timers: TimersKind::Wheel,
             answer_timeout: ANSWER_TIMEOUT,
@@ -96,6 +95,7 @@ impl World {
                 phases: Phases::Staggered,
                 timers: making.timers,
                 keepalive: making.keepalive,
+                option_variants: 0,
             };
             // The wheels' ticks need not begin when the bank's do.
             let origin = start - dice.span(TICK);

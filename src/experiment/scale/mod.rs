@@ -311,13 +311,14 @@ impl Climb<'_> {
     }
 
     fn stage<'s>(&'s mut self, plan: &'s CostPlan) -> Stage<'s> {
+        let begun = self.sampler.begun();
         Stage {
+            begun,
             plan,
             executable: self.executable,
             observer: &mut *self.observer,
             sampler: &mut self.sampler,
             baseline: self.baseline,
-            begun: self.sampler.begun(),
         }
     }
 

@@ -30,7 +30,7 @@ fn options() -> ScaleOptions {
             congestion: "cubic".to_owned(),
             keepalive_side: KeepaliveSide::Server,
             keepalive_spread_s: 0,
-            path: NetworkPath::Loopback,
+            path: crate::experiment::NetworkPath::Loopback,
             no_rung: false,
             seed: 7,
             label: None,

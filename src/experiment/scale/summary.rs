@@ -41,7 +41,7 @@ impl Climb<'_> {
                 .flat_map(|trial| checks::of_trial(&rung.plan, trial))
                 .collect();
             for arm in &summed.arms {
-                found.extend(checks::of_arm(arm, &rung.plan));
+                found.extend(checks::of_arm(arm, &rung.plan, None));
             }
             found.extend(other_load(&summed.arms, &record.environment));
             let place = match self.plan.axis {

@@ -5,12 +5,13 @@
 use super::{Round, float, whole};
 use crate::arm::Arm;
 use crate::bank::Snapshot;
-use crate::experiment::{ExperimentError, checks};
 use crate::experiment::trial::Trial;
-use crate::record::{
-    CpuNanos, Drops, HistogramRecord, MeterRecord, OpeningRecord, ProbeRecord, RoundRecord, SoakRecord, decode, merge,
-};
+use crate::experiment::{ExperimentError, checks};
 use crate::measure::wire::WireDelta;
+use crate::record::{
+    CpuNanos, Drops, HistogramRecord, MeterRecord, OpeningRecord, ProbeRecord, RoundRecord,
+    SoakRecord, decode, merge,
+};
 use std::collections::BTreeMap;
 
 pub(super) fn round_record(round: &Round<'_>) -> Result<RoundRecord, ExperimentError> {
@@ -83,11 +84,13 @@ fn probes(round: &Round<'_>) -> ProbeRecord {
         whole((float(figure(wire)) - float(figure(control)) * share).max(0.0))
     };
     // All that an idle connection receives is a probe or the ACK of one.
-    let arrived = net(|wire| wire.probes_answered).min(wire.probes_attempted);
+    let arrived = net(WireDelta::probes_answered).min(wire.probes_attempted);
     let acks = net(|wire| wire.segments_received).saturating_sub(arrived);
     ProbeRecord {
         attempted: wire.probes_attempted,
-        on_the_wire: net(|wire| wire.packets).saturating_sub(acks).min(wire.probes_attempted),
+        on_the_wire: net(|wire| wire.packets)
+            .saturating_sub(acks)
+            .min(wire.probes_attempted),
         delivered: arrived,
         acks_back: acks,
         backlog_drops_per_core: round
@@ -167,4 +170,3 @@ pub(super) fn mean_cpu(rounds: &[Round<'_>]) -> CpuNanos {
         load_process: mean(|cpu| cpu.load_process),
     }
 }
-
