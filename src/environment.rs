@@ -8,15 +8,16 @@
 
 use crate::os::OsError;
 use crate::os::cpu::SystemCpu;
-use crate::os::limits::{kernel_hz, nofile, sees_slabs, sysctl};
+use crate::os::limits::{kernel_hz, kernel_options, nofile, sees_slabs, sysctl};
 use crate::os::memory::SystemMemory;
 use crate::record::Environment;
 use nix::sys::utsname::{UtsName, uname};
 use std::collections::BTreeMap;
 
 /// The sysctls that bear on connections, their memory and their packets.
-const SYSCTLS: [&str; 24] = [
+const SYSCTLS: [&str; 25] = [
     "kernel.io_uring_disabled",
+    "kernel.perf_event_paranoid",
     "net.core.default_qdisc",
     "net.core.netdev_budget",
     "net.core.netdev_max_backlog",
@@ -42,6 +43,28 @@ const SYSCTLS: [&str; 24] = [
     "net.netfilter.nf_conntrack_max",
 ];
 
+/// The options of the kernel that bear on what is measured and on how well it can be.
+const KERNEL_OPTIONS: [&str; 14] = [
+    "CONFIG_HZ",
+    "CONFIG_HIGH_RES_TIMERS",
+    "CONFIG_IO_URING",
+    "CONFIG_IRQ_TIME_ACCOUNTING",
+    "CONFIG_NO_HZ_FULL",
+    "CONFIG_NO_HZ_IDLE",
+    "CONFIG_NF_CONNTRACK",
+    "CONFIG_PARAVIRT_TIME_ACCOUNTING",
+    "CONFIG_PREEMPT_LAZY",
+    "CONFIG_PREEMPT_NONE",
+    "CONFIG_PREEMPT_VOLUNTARY",
+    "CONFIG_RPS",
+    "CONFIG_TICK_CPU_ACCOUNTING",
+    "CONFIG_VIRT_CPU_ACCOUNTING_GEN",
+];
+
+const GOVERNOR: &str = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor";
+const SMT: &str = "/sys/devices/system/cpu/smt/active";
+const HUGEPAGES: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
+const NODES: &str = "/sys/devices/system/node/online";
 const CLOCKSOURCE: &str = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
 const VULNERABILITIES: &str = "/sys/devices/system/cpu/vulnerabilities";
 
@@ -63,7 +86,9 @@ pub fn capture() -> Result<Environment, OsError> {
     Ok(Environment {
         ringbeat_version: env!("CARGO_PKG_VERSION").to_owned(),
         ringbeat_commit: option_env!("RINGBEAT_COMMIT").map(str::to_owned),
+        ringbeat_dirty: option_env!("RINGBEAT_DIRTY").and_then(|dirty| dirty.parse().ok()),
         kernel: named(name.as_ref().map(UtsName::release)),
+        kernel_config: kernel_options(&KERNEL_OPTIONS).into_iter().collect(),
         architecture: named(name.as_ref().map(UtsName::machine)),
         cpu_model: cpu_model(&cpuinfo),
         cpu_count: u32::try_from(cpu_count).unwrap_or(u32::MAX),
@@ -74,6 +99,10 @@ pub fn capture() -> Result<Environment, OsError> {
             || std::fs::exists("/sys/hypervisor/type").is_ok_and(|is| is),
         clocksource: std::fs::read_to_string(CLOCKSOURCE)
             .map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned()),
+        governor: first_line(GOVERNOR),
+        smt: first_line(SMT).map(|active| active == "1"),
+        numa_nodes: numa_nodes(),
+        transparent_hugepages: first_line(HUGEPAGES).as_deref().and_then(chosen),
         nofile_soft,
         nofile_hard,
         root: sees_slabs(),
@@ -84,6 +113,34 @@ pub fn capture() -> Result<Environment, OsError> {
         mitigations: mitigations(),
         ring_features: BTreeMap::new(),
     })
+}
+
+fn first_line(path: &str) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    Some(text.lines().next()?.trim().to_owned())
+}
+
+/// The word in brackets: `always [madvise] never`.
+fn chosen(choices: &str) -> Option<String> {
+    let (_, rest) = choices.split_once('[')?;
+    Some(rest.split_once(']')?.0.to_owned())
+}
+
+/// The nodes online, from a list like `0-3,6`.
+fn numa_nodes() -> Option<u32> {
+    nodes_in(&first_line(NODES)?)
+}
+
+fn nodes_in(list: &str) -> Option<u32> {
+    list.split(',')
+        .map(|part| match part.split_once('-') {
+            None => part.parse::<u32>().ok().map(|_| 1),
+            Some((first, last)) => {
+                let (first, last) = (first.parse::<u32>().ok()?, last.parse::<u32>().ok()?);
+                Some(last.checked_sub(first)? + 1)
+            }
+        })
+        .sum()
 }
 
 /// The first `model name`; ARM's `/proc/cpuinfo` has none.
@@ -135,6 +192,15 @@ flags\t\t: fpu vme hypervisor lahf_lm
 processor\t: 1
 model name\t: another
 ";
+
+    #[test]
+    fn lists_and_choices_are_read() {
+        assert_eq!(nodes_in("0"), Some(1));
+        assert_eq!(nodes_in("0-3,6"), Some(5));
+        assert_eq!(nodes_in("x"), None);
+        assert_eq!(chosen("always [madvise] never").as_deref(), Some("madvise"));
+        assert_eq!(chosen("always"), None);
+    }
 
     #[test]
     fn the_cpu_is_described_by_its_first_entry() {

@@ -206,6 +206,7 @@ impl Doubt {
 }
 
 impl fmt::Display for Doubt {
+    #[expect(clippy::too_many_lines, reason = "one sentence for each doubt")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotEstablished { established, asked, why } => {

@@ -80,9 +80,9 @@ impl Stretch {
     ) -> Result<Option<Self>, ExperimentError> {
         let before = WireSnapshot::take(path.place(pids))?;
         let begun = MonotonicClock.now();
-        let soaker = Soaker::start(&usable_cores())?;
+        let running = Soaker::start(&usable_cores())?;
         let waited = wait();
-        let soaked = soaker.stop();
+        let soaked = running.stop();
         let length = MonotonicClock.now() - begun;
         waited?;
         let probes = before

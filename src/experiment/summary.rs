@@ -169,6 +169,17 @@ pub(super) fn arm_record(
     costs(&mut record, plan, &rounds, controls);
     wire(&mut record, &rounds);
     memory(&mut record, &rounds);
+    let due: u64 = record
+        .rounds_detail
+        .iter()
+        .map(|round| round.heartbeats_scheduled)
+        .sum();
+    let sent: u64 = record
+        .rounds_detail
+        .iter()
+        .map(|round| round.heartbeats_sent)
+        .sum();
+    record.rate_ratio_milli = (due > 0).then(|| sent * 1000 / due);
     let rates = record.rounds_detail.iter();
     let mut rates: Vec<f64> = rates
         .filter_map(|round| round.opening.connects_per_second)
@@ -353,7 +364,18 @@ fn memory(record: &mut ArmRecord, rounds: &[Round<'_>]) {
     };
     for round in rounds {
         record.absent.extend(round.trial.memory_absent.clone());
+        for cache in round.trial.memory_caches.keys() {
+            let grown = rounds
+                .iter()
+                .map(|round| *round.trial.memory_caches.get(cache).unwrap_or(&0));
+            let each = median(grown).unwrap_or(0);
+            if each != 0 {
+                record.memory_bytes_by_cache.insert(cache.clone(), each);
+            }
+        }
     }
+    let unrest = rounds.iter().map(|round| round.trial.memory_unrest);
+    record.memory_uncertainty_bytes = unrest.max();
 }
 
 fn burst(plan: &CostPlan, rounds: &[Round<'_>]) -> Burst {

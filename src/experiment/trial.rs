@@ -18,7 +18,7 @@ use crate::clock::{Clock as _, MonotonicClock, wall_epoch_ms};
 use crate::control::{Order, Word};
 use crate::load::LoadConfig;
 use crate::measure::keepalive::{BurstSampler, BurstSamples};
-use crate::measure::memory::{MemorySnapshot, per_connection};
+use crate::measure::memory::{MemorySnapshot, caches_per_connection, per_connection};
 use crate::measure::wire::{WireDelta, WireSnapshot};
 use crate::os::memory::SystemMemory;
 use crate::os::network::SocketStats;
@@ -106,6 +106,10 @@ pub(super) struct Trial {
     pub(super) burst: BurstSamples,
     pub(super) memory: MemoryPerConnection,
     pub(super) memory_absent: BTreeMap<String, String>,
+    /// Bytes per connection by slab cache.
+    pub(super) memory_caches: BTreeMap<String, i64>,
+    /// What free memory moved by while it should have stood still, bytes per connection.
+    pub(super) memory_unrest: u64,
     /// Established sockets in the kernel when the window closed, the fewer of the two ends.
     pub(super) kernel_held: u64,
     /// Both halves when the window closed.
@@ -146,7 +150,7 @@ impl Halves {
 /// A ramp that memory stops ends in order, and is [`ExperimentError::Memory`].
 pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, ExperimentError> {
     wait_for_drain(stage)?;
-    wait_for_memory(stage)?;
+    let unrest = wait_for_memory(stage)?;
     stage.sampler.next_trial();
     let mut halves = start(stage, &spec)?;
     let pids = halves.pids();
@@ -172,6 +176,7 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
     let memory_after = MemorySnapshot::take(server_pid, load_pid)?;
     let established = halves.load.report()?.totals.open;
     let (memory, memory_absent) = per_connection(&memory_before, &memory_after, established);
+    let memory_caches = caches_per_connection(&memory_before, &memory_after, established);
 
     halves.server.go(Phase::Window)?;
     halves.load.go(Phase::Window)?;
@@ -205,6 +210,8 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
         burst,
         memory,
         memory_absent,
+        memory_caches,
+        memory_unrest: unrest / established.max(1),
         kernel_held: audited.server_side.min(audited.client_side),
         server,
         load,
@@ -236,12 +243,13 @@ pub(super) fn wait_for_drain(stage: &Stage<'_>) -> Result<(), ExperimentError> {
 
 /// The kernel frees closed sockets behind an RCU grace period and a worker; memory that comes back during the ramp
 /// would be taken off what the new connections cost. Waits until free memory stands still: half a second at most, and
-/// as long as it comes back by much, which after millions of sockets is many seconds.
-fn wait_for_memory(stage: &Stage<'_>) -> Result<(), ExperimentError> {
+/// as long as it comes back by much, which after millions of sockets is many seconds. Returns the bytes it last moved
+/// by: nothing read from free memory is better than that.
+fn wait_for_memory(stage: &Stage<'_>) -> Result<u64, ExperimentError> {
     const STILL_BYTES: u64 = 2 << 20;
     const MUCH_BYTES: u64 = 16 << 20;
     let mut last = SystemMemory::read()?.free_anywhere();
-    let (mut still, mut quiet_looks) = (0, 0);
+    let (mut still, mut quiet_looks, mut unrest) = (0, 0, 0);
     while still < 2 && quiet_looks < 10 {
         check_interrupt(stage)?;
         std::thread::sleep(Duration::from_millis(50));
@@ -250,8 +258,9 @@ fn wait_for_memory(stage: &Stage<'_>) -> Result<(), ExperimentError> {
         still = if moved < STILL_BYTES { still + 1 } else { 0 };
         quiet_looks += u32::from(free < last + MUCH_BYTES);
         last = free;
+        unrest = moved;
     }
-    Ok(())
+    Ok(unrest)
 }
 
 fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError> {

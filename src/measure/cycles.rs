@@ -1,7 +1,7 @@
 //! CPU cycles of the whole machine, where it has counters: the third opinion.
 //!
 //! Does not convert to time: a cycle's length follows the clock frequency. Counts `PERF_COUNT_HW_CPU_CYCLES`
-//! (perf_event_open(2)) of every process and of the kernel on each core; a halted core counts none, so idle time is
+//! (`perf_event_open(2)`) of every process and of the kernel on each core; a halted core counts none, so idle time is
 //! not in it and interrupts are. Needs root or `kernel.perf_event_paranoid` of 0 or less, and hardware that a virtual
 //! machine is mostly not given.
 

@@ -120,6 +120,27 @@ pub fn per_connection(
     (memory, absent)
 }
 
+/// Growth of each slab cache per connection, in bytes, largest first by name; caches that grew or shrank by less than a
+/// byte each are left out, and all are where `/proc/slabinfo` is not readable. Everything on the machine that takes
+/// from a cache is in it.
+#[must_use]
+pub fn caches_per_connection(
+    before: &MemorySnapshot,
+    after: &MemorySnapshot,
+    connections: u64,
+) -> BTreeMap<String, i64> {
+    let (Ok(first), Ok(last)) = (&before.slabs, &after.slabs) else {
+        return BTreeMap::new();
+    };
+    last.iter()
+        .filter_map(|(cache, bytes)| {
+            let grown = difference(*bytes, first.get(cache).copied().unwrap_or(0));
+            let each = divide(grown, connections).ok().filter(|each| *each != 0)?;
+            Some((cache.clone(), each))
+        })
+        .collect()
+}
+
 /// `minuend − subtrahend`; sizes of memory are far below 2^63.
 fn difference(minuend: u64, subtrahend: u64) -> i64 {
     minuend.wrapping_sub(subtrahend).cast_signed()
@@ -210,6 +231,9 @@ mod tests {
         assert_eq!(memory.total, Some(10_000));
         assert_eq!(memory.remainder, Some(10_000 - 200 - 4_100 - 256));
         assert!(absent.is_empty());
+        let caches = caches_per_connection(&before, &after, 10);
+        assert_eq!((caches["TCP"], caches["filp"]), (4_000, 100));
+        assert!(caches_per_connection(&before, &before, 10).is_empty());
         let full = snapshot(2_000, 999_000, &caches);
         assert!(per_connection(&before, &full, 10).0.remainder < Some(0));
     }

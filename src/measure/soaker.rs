@@ -65,9 +65,11 @@ impl Soaker {
         };
         for &core in cores {
             let told = Arc::clone(&soaker.stopping);
+            // A core that is busy from the first moment must not look idle because the thread never got to it.
+            let begun = MonotonicClock.now();
             let thread = std::thread::Builder::new()
                 .name(format!("soaker-{core}"))
-                .spawn(move || soak(core, &told))
+                .spawn(move || soak(core, begun, &told))
                 .map_err(|source| MeasureError::Thread { source })?;
             soaker.threads.push(thread);
         }
@@ -101,18 +103,21 @@ impl Drop for Soaker {
     }
 }
 
-fn soak(core: usize, stopping: &AtomicBool) -> Result<Soaked, MeasureError> {
+fn soak(core: usize, begun: Nanos, stopping: &AtomicBool) -> Result<Soaked, MeasureError> {
     if !pin_current_thread(core) || !soak_with_current_thread() {
         return Err(MeasureError::Soaker { core });
     }
     let mut soaked = Soaked::default();
-    let mut last = MonotonicClock.now();
-    while !stopping.load(Ordering::Acquire) {
+    let mut last = begun;
+    loop {
+        let ends = stopping.load(Ordering::Acquire);
         let now = MonotonicClock.now();
         soaked.add(now - last);
         last = now;
+        if ends {
+            return Ok(soaked);
+        }
     }
-    Ok(soaked)
 }
 
 #[cfg(test)]
@@ -120,7 +125,6 @@ mod tests {
     use super::*;
     use crate::os::cores::usable_cores;
     use crate::os::cpu::thread_cpu;
-    use std::time::Duration;
 
     #[test]
     fn only_gaps_longer_than_a_loop_are_taken() {
@@ -145,17 +149,16 @@ mod tests {
         let (told, hears) = std::sync::mpsc::channel();
         let worker = std::thread::spawn(move || {
             assert!(pin_current_thread(core));
-            // It starts when the soaker has long begun and ends before it does, so all it ran lies within.
+            // It starts after the soaker and ends before it does, so all it ran lies within.
             hears.recv().unwrap();
             let before = thread_cpu().unwrap();
             while thread_cpu().unwrap() - before < Nanos::from_millis(30) {}
             thread_cpu().unwrap() - before
         });
-        let soaker = Soaker::start(&[core]).unwrap();
-        std::thread::sleep(Duration::from_millis(100));
+        let running = Soaker::start(&[core]).unwrap();
         told.send(()).unwrap();
         let ran = worker.join().unwrap();
-        let soaked = soaker.stop().unwrap();
+        let soaked = running.stop().unwrap();
         // A millisecond is given away for gaps at either end and for what the worker's clock misses.
         assert!(
             soaked.taken + Nanos::from_millis(1) >= ran,

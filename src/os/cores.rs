@@ -22,7 +22,7 @@ pub fn usable_cores() -> Vec<usize> {
     cores
 }
 
-/// Bits of a `cpu_set_t` (sched_setaffinity(2)).
+/// Bits of a `cpu_set_t` (`sched_setaffinity(2)`).
 const CPU_SET_BITS: usize = 1024;
 
 /// Ties the calling thread to `core`; false when the system refused (no such core, or outside the

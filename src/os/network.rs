@@ -178,7 +178,7 @@ pub struct TcpCounters {
     /// `DelayedACKs`: ACKs that left alone because nothing went along with them for 40 ms and more.
     pub delayed_acks: u64,
     /// `OutSegs`: segments sent, keepalive probes and pure ACKs among them, whether or not a queue below dropped them;
-    /// segments sent again are not (`__tcp_transmit_skb`, net/ipv4/tcp_output.c).
+    /// segments sent again are not (`__tcp_transmit_skb`, `net/ipv4/tcp_output.c`).
     pub sent: u64,
     /// `CurrEstab`: sockets established or in close-wait, now; both ends of a loopback connection
     /// count.

@@ -74,6 +74,13 @@ pub struct ArmRecord {
     pub wire_bytes_per_connection_hour: Option<u64>,
     /// Memory per connection, by owner.
     pub memory_bytes_per_connection: MemoryPerConnection,
+    /// Growth of each slab cache per connection, both ends, where the run had root's eyes: what `kernel_sockets` and
+    /// `kernel_io_uring` are made of, and what the remainder hides. A record without the key did not keep it.
+    #[serde(default)]
+    pub memory_bytes_by_cache: BTreeMap<String, i64>,
+    /// What `total` and `remainder` may be off by: free memory moved by so much per connection while nothing happened.
+    #[serde(default)]
+    pub memory_uncertainty_bytes: Option<u64>,
     /// What was dropped on the way.
     pub drops: Drops,
     /// What became of keepalive's probes, all windows together; only for arms with keepalive. A record without the key
@@ -82,6 +89,10 @@ pub struct ArmRecord {
     pub probes: Option<ProbeRecord>,
     /// How bunched keepalive probes were; only for arms with keepalive.
     pub burst: Option<Burst>,
+    /// Heartbeats sent of those that were due, ×1000: below 990 the load side lagged and the run is invalid. `null` where
+    /// nobody sends. A record without the key did not keep it.
+    #[serde(default)]
+    pub rate_ratio_milli: Option<u64>,
     /// Merged histograms by name: `rtt`, `response`, `lateness`, `schedule_lag`, `connect`.
     pub histograms: BTreeMap<String, HistogramRecord>,
     /// The rounds one by one.
@@ -260,6 +271,10 @@ pub struct RoundRecord {
     pub acks_received: u64,
     /// Heartbeats that were due in the window by the schedule.
     pub heartbeats_scheduled: u64,
+    /// Heartbeats whose ack did not come within the answer timeout; their waiting time stands in `rtt` and `response`
+    /// too, so that the tail is not cut.
+    #[serde(default)]
+    pub heartbeats_timed_out: u64,
     /// From first to last heartbeat of the whole run, sent.
     pub heartbeats_sent_total: u64,
     /// From first to last heartbeat of the whole run, received by the other side.

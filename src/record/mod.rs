@@ -13,6 +13,8 @@ mod arm;
 mod histogram;
 mod meters;
 mod scale;
+#[cfg(test)]
+mod schema;
 
 pub use arm::{
     ArmRecord, Burst, Comparison, ComparisonEntry, CpuNanos, Drops, Estimate, MemoryPerConnection,
@@ -211,8 +213,15 @@ pub struct Environment {
     pub ringbeat_version: String,
     /// Commit the binary was built from, when the build could tell.
     pub ringbeat_commit: Option<String>,
+    /// Whether the tree it was built from had changes beyond that commit.
+    #[serde(default)]
+    pub ringbeat_dirty: Option<bool>,
     /// `uname -r`.
     pub kernel: String,
+    /// Options of the kernel's configuration that bear on the result: `y`, `m`, `n` or a value. Empty where the kernel
+    /// does not show them.
+    #[serde(default)]
+    pub kernel_config: BTreeMap<String, String>,
     /// `uname -m`.
     pub architecture: String,
     /// CPU model name.
@@ -229,6 +238,18 @@ pub struct Environment {
     pub virtualised: bool,
     /// Clock source in use.
     pub clocksource: String,
+    /// The first CPU's frequency governor; `null` where the system has none, as most virtual machines.
+    #[serde(default)]
+    pub governor: Option<String>,
+    /// Threads of one core run at once (`/sys/devices/system/cpu/smt/active`).
+    #[serde(default)]
+    pub smt: Option<bool>,
+    /// NUMA nodes with memory or CPUs.
+    #[serde(default)]
+    pub numa_nodes: Option<u32>,
+    /// `transparent_hugepage/enabled`, the choice in force.
+    #[serde(default)]
+    pub transparent_hugepages: Option<String>,
     /// Soft `RLIMIT_NOFILE` after raising it.
     pub nofile_soft: u64,
     /// Hard `RLIMIT_NOFILE`.

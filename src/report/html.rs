@@ -95,6 +95,7 @@ fn body(record: &Record, plots: &[Plot]) -> Markup {
                 "The unexplained rest is what the machine's free memory shrank by beyond the "
                 "other rows." }
         }
+        (meters::caches(&record.arms))
         (rounds(record.arms.iter()))
         (method(record))
         (environment(&record.environment))
@@ -318,6 +319,11 @@ pub(super) fn method(record: &Record) -> Markup {
 pub(super) fn environment(environment: &Environment) -> Markup {
     let e = environment;
     let commit = e.ringbeat_commit.as_deref().unwrap_or("unknown commit");
+    let changed = if e.ringbeat_dirty == Some(true) {
+        ", with changes"
+    } else {
+        ""
+    };
     let hz = e
         .kernel_hz
         .map_or_else(|| "HZ not readable".to_owned(), |hz| format!("HZ {hz}"));
@@ -328,7 +334,10 @@ pub(super) fn environment(environment: &Environment) -> Markup {
         format::bytes(e.memory_free_bytes)
     );
     let rows = [
-        ("ringbeat", format!("{} ({commit})", e.ringbeat_version)),
+        (
+            "ringbeat",
+            format!("{} ({commit}{changed})", e.ringbeat_version),
+        ),
         ("kernel", format!("{} {}, {hz}", e.kernel, e.architecture)),
         ("CPU", format!("{} × {}", e.cpu_count, e.cpu_model)),
         ("memory", memory),

@@ -314,14 +314,23 @@ pub(super) fn signed_bytes(value: i64) -> String {
 
 fn latency(builder: &mut Builder<'_>) -> Vec<Row> {
     type Pick = fn(&HistogramRecord) -> u64;
-    let figures: [(&str, &str, &str, Pick); 6] = [
+    let figures: [(&str, &str, &str, Pick); 8] = [
         ("RTT p50", "rtt", "rtt_p50_ns", |h| h.p50),
         ("RTT p99", "rtt", "rtt_p99_ns", |h| h.p99),
         ("RTT p99.9", "rtt", "rtt_p999_ns", |h| h.p999),
         ("RTT max", "rtt", "rtt_max_ns", |h| h.max),
+        ("response time p50", "response", "response_p50_ns", |h| {
+            h.p50
+        }),
         ("response time p99", "response", "response_p99_ns", |h| {
             h.p99
         }),
+        (
+            "schedule lag p99",
+            "schedule_lag",
+            "schedule_lag_p99_ns",
+            |h| h.p99,
+        ),
         ("wheel lateness p99", "lateness", "lateness_p99_ns", |h| {
             h.p99
         }),
@@ -334,6 +343,7 @@ fn latency(builder: &mut Builder<'_>) -> Vec<Row> {
             Some(format::span(pick(histogram)))
         }));
     }
+    punctuality(builder, &mut rows);
     rows
 }
 
@@ -361,6 +371,27 @@ fn connections(builder: &mut Builder<'_>) -> Vec<Row> {
         rows.push(builder.counted("lost", |_| 0));
     }
     rows
+}
+
+/// Heartbeats that were given up, and those that left of those due.
+fn punctuality(builder: &mut Builder<'_>, rows: &mut Vec<Row>) {
+    if builder.any(|arm| arm.rate_ratio_milli.is_some()) {
+        rows.push(
+            builder.row("sent of those due", &["rate_ratio_milli", "rtt"], |arm| {
+                let milli = format::float_u(arm.rate_ratio_milli?);
+                Some(format!("{:.1} %", milli / 10.0))
+            }),
+        );
+        rows.push(
+            builder.row("timed out", &["rate_ratio_milli", "rtt"], |arm| {
+                arm.rate_ratio_milli?;
+                let rounds = arm.rounds_detail.iter();
+                Some(format::count(
+                    rounds.map(|round| round.heartbeats_timed_out).sum(),
+                ))
+            }),
+        );
+    }
 }
 
 fn traffic(builder: &mut Builder<'_>) -> Vec<Row> {

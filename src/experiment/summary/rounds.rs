@@ -44,6 +44,8 @@ pub(super) fn round_record(round: &Round<'_>) -> Result<RoundRecord, ExperimentE
         acks_received: in_window(server, |c| c.acks_received)
             + in_window(load, |c| c.acks_received),
         heartbeats_scheduled: checks::scheduled(trial),
+        heartbeats_timed_out: in_window(server, |c| c.heartbeats_timed_out)
+            + in_window(load, |c| c.heartbeats_timed_out),
         heartbeats_sent_total: server_end.heartbeats_sent + load_end.heartbeats_sent,
         heartbeats_received_total: server_end.heartbeats_received + load_end.heartbeats_received,
         probes_attempted: trial.wire.probes_attempted,

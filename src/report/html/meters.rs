@@ -7,6 +7,7 @@ use super::fact;
 use crate::record::{ArmRecord, Estimate, NoiseRecord, Record};
 use crate::report::format;
 use maud::{Markup, html};
+use std::collections::BTreeSet;
 
 /// The meters side by side, arm by arm, with their floors; nothing for a record that has but one.
 pub(super) fn meters(record: &Record) -> Markup {
@@ -121,6 +122,41 @@ pub(super) fn wire(arms: &[ArmRecord]) -> Markup {
                 p { "All windows together, net of the control. What is more than the model is a segment sent again, or "
                     "the first exchange of a connection, whose frames the kernel acknowledges at once instead of with "
                     "the answer: its ACK is then a packet more and no late one." }
+            }
+        }
+    }
+}
+
+/// The slab caches behind the memory figures.
+pub(super) fn caches(arms: &[ArmRecord]) -> Markup {
+    let names: BTreeSet<&String> = arms
+        .iter()
+        .flat_map(|arm| arm.memory_bytes_by_cache.keys())
+        .collect();
+    html! {
+        @if !names.is_empty() {
+            details {
+                summary { "Kernel memory by slab cache, bytes per connection" }
+                div.scroll { table {
+                    thead { tr {
+                        th scope="col" { "cache" }
+                        @for arm in arms { th scope="col" { (arm.name) } }
+                    } }
+                    tbody {
+                        @for name in names { tr {
+                            th scope="row" { (name) }
+                            @for arm in arms {
+                                td { (arm.memory_bytes_by_cache.get(name).copied().unwrap_or(0)) }
+                            }
+                        } }
+                        tr {
+                            th scope="row" { "free memory moved by, at rest" }
+                            @for arm in arms {
+                                td { (arm.memory_uncertainty_bytes.map_or_else(|| "–".to_owned(), format::count)) }
+                            }
+                        }
+                    }
+                } }
             }
         }
     }
