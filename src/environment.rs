@@ -135,9 +135,9 @@ fn nodes_in(list: &str) -> Option<u32> {
     list.split(',')
         .map(|part| match part.split_once('-') {
             None => part.parse::<u32>().ok().map(|_| 1),
-            Some((first, last)) => {
-                let (first, last) = (first.parse::<u32>().ok()?, last.parse::<u32>().ok()?);
-                Some(last.checked_sub(first)? + 1)
+            Some((from, to)) => {
+                let (from, to) = (from.parse::<u32>().ok()?, to.parse::<u32>().ok()?);
+                Some(to.checked_sub(from)? + 1)
             }
         })
         .sum()

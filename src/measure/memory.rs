@@ -231,8 +231,8 @@ mod tests {
         assert_eq!(memory.total, Some(10_000));
         assert_eq!(memory.remainder, Some(10_000 - 200 - 4_100 - 256));
         assert!(absent.is_empty());
-        let caches = caches_per_connection(&before, &after, 10);
-        assert_eq!((caches["TCP"], caches["filp"]), (4_000, 100));
+        let grown = caches_per_connection(&before, &after, 10);
+        assert_eq!((grown["TCP"], grown["filp"]), (4_000, 100));
         assert!(caches_per_connection(&before, &before, 10).is_empty());
         let full = snapshot(2_000, 999_000, &caches);
         assert!(per_connection(&before, &full, 10).0.remainder < Some(0));
