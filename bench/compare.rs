@@ -9,5 +9,8 @@ mod common;
 #[path = "compare/engines.rs"]
 mod engines;
 #[cfg(test)]
+#[path = "compare/meters.rs"]
+mod meters;
+#[cfg(test)]
 #[path = "compare/runs.rs"]
 mod runs;

@@ -34,7 +34,7 @@ pub(super) struct CompareArgs {
     /// The same at 10,000 connections and in one round, under 45 seconds
     #[arg(long)]
     quick: bool,
-    /// The measured window of each arm and round; a fifth of it more is the soaker's [default: 1.5 intervals]
+    /// The measured window of each arm and round; a fifth of it more is the soaker's [default: 4/3 of an interval]
     #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true)]
     steady: Option<Duration>,
     /// Wait between the last connection and the window: one interval or more leaves out each connection's first

@@ -40,7 +40,7 @@ pub struct CostOptions {
     pub driver: Driver,
     /// The detection budget.
     pub budget: Budget,
-    /// The measured window; `None` is one and a half intervals.
+    /// The measured window; `None` is one and a third intervals.
     pub steady: Option<Duration>,
     /// Wait between the last connection and the window; `None` is half a second, less when quick.
     pub settle: Option<Duration>,
@@ -163,7 +163,7 @@ impl CostPlan {
         let steady = options.steady.unwrap_or(if options.quick {
             interval * 7 / 6
         } else {
-            interval * 3 / 2
+            interval * 4 / 3
         });
         let rounds = options.rounds.unwrap_or(if options.quick { 1 } else { 3 });
         let arms = name_arms(&options.arms, &options.engines);

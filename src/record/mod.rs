@@ -13,8 +13,6 @@ mod arm;
 mod histogram;
 mod meters;
 mod scale;
-#[cfg(test)]
-mod schema;
 
 pub use arm::{
     ArmRecord, Burst, Comparison, ComparisonEntry, CpuNanos, Drops, Estimate, MemoryPerConnection,

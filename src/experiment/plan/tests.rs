@@ -52,7 +52,7 @@ fn defaults_are_those_of_the_manual() {
     let config = plan.config();
     assert_eq!(
         (config.connections, config.rounds, config.steady_ms),
-        (100_000, 3, 4_500)
+        (100_000, 3, 4_000)
     );
     assert_eq!(config.ramp_rate_per_second, Some(33_333));
     assert_eq!(config.arms[0], "none");

@@ -1,9 +1,9 @@
-//! The JSON Schema of `record.json`, kept beside the types it is made from, and the promise that older records open.
+//! The JSON Schema of `record.json`, kept beside the types it is made from in `src/record`, and the promise that older records open.
 //!
 //! Tests only. To write the schema anew after a change of the types:
 //! `RINGBEAT_WRITE_SCHEMA=1 cargo test --lib schema`.
 
-use super::Record;
+use crate::record::{Record, SCHEMA_VERSION};
 use std::path::{Path, PathBuf};
 
 fn committed() -> PathBuf {
@@ -41,7 +41,7 @@ fn kept_records_open() {
                 let text = std::fs::read_to_string(&path).unwrap();
                 let record: Record = serde_json::from_str(&text)
                     .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-                assert!(record.schema_version <= super::SCHEMA_VERSION);
+                assert!(record.schema_version <= SCHEMA_VERSION);
                 opened += 1;
             }
         }
