@@ -168,11 +168,13 @@ fn join(server: u32, load: u32) -> Result<(), ExperimentError> {
     ])?;
     in_network_of(server, || {
         take_over(&settings);
+        forget_orphans();
         up(SERVER)?;
         ip(&["route", "add", "local", TARGETS, "dev", "lo"])
     })??;
     in_network_of(load, || {
         take_over(&settings);
+        forget_orphans();
         up(LOAD)?;
         ip(&["route", "add", TARGETS, "via", SERVER])
     })??;
@@ -190,6 +192,12 @@ fn take_over(settings: &[(String, String)]) {
     for (path, value) in settings {
         let _ = fs::write(path, value);
     }
+}
+
+/// Sockets whose process has ended, and whose RST or FIN was lost, would be kept and sent again for minutes, in a
+/// namespace that nobody is left in.
+fn forget_orphans() {
+    let _ = fs::write("/proc/sys/net/ipv4/tcp_orphan_retries", "1");
 }
 
 fn ip(arguments: &[&str]) -> Result<(), ExperimentError> {

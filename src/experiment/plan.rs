@@ -327,6 +327,7 @@ impl CostPlan {
         notes.extend(self.burst_forewarning().map(|text| {
             let rung = match self.drop_free_connections() {
                 Some(rung) => format!("the cost ratio is measured at {rung} connections too"),
+                None if self.options.no_rung => "--no-rung leaves it at that".to_owned(),
                 None => "no population avoids it".to_owned(),
             };
             format!("{text}; {rung}")

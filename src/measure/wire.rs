@@ -51,6 +51,10 @@ pub struct WireDelta {
     pub segments_received: u64,
     /// Segments TCP sent, probes and pure ACKs among them, delivered or not; none that was sent again.
     pub segments_sent: u64,
+    /// RSTs among those sent.
+    pub resets_sent: u64,
+    /// RSTs among those received, by the connections they ended.
+    pub resets_received: u64,
     /// ACKs that left alone because nothing went along with them.
     pub delayed_acks: u64,
     /// Segments sent again.
@@ -108,6 +112,10 @@ impl WireSnapshot {
             retransmitted: grew(|at| at.tcp.retransmitted),
             segments_received: grew(|at| at.tcp.received),
             segments_sent: grew(|at| at.tcp.sent),
+            resets_sent: grew(|at| at.tcp.resets_sent),
+            // What the own kernel gave up counts as a reset connection too.
+            resets_received: grew(|at| at.tcp.established_resets)
+                .saturating_sub(grew(|at| at.tcp.aborted_on_timeout)),
             delayed_acks: grew(|at| at.tcp.delayed_acks),
             listen_drops: grew(|at| at.tcp.listen_drops).max(grew(|at| at.tcp.listen_overflows)),
             opening: OpeningPressure {
@@ -124,12 +132,22 @@ impl WireSnapshot {
 }
 
 impl WireDelta {
-    /// Probes that arrived: on idle connections all that is sent is a probe or the ACK that answers one, and the peer's
-    /// kernel answers every probe it sees (RFC 9293, section 3.10.7.4: an unacceptable segment is answered with an
-    /// ACK).
+    /// Probes that arrived: on idle connections all that is sent is a probe, the ACK that answers one, or the RST that
+    /// ends a connection given up; and the peer's kernel answers every probe it sees (RFC 9293, section 3.10.7.4: an
+    /// unacceptable segment is answered with an ACK).
     #[must_use]
     pub const fn probes_answered(&self) -> u64 {
-        self.segments_sent.saturating_sub(self.probes_attempted)
+        self.segments_sent
+            .saturating_sub(self.probes_attempted)
+            .saturating_sub(self.resets_sent)
+    }
+
+    /// ACKs of probes that came back: all else that idle connections receive is a probe or a RST.
+    #[must_use]
+    pub const fn probe_acks_back(&self) -> u64 {
+        self.segments_received
+            .saturating_sub(self.probes_answered())
+            .saturating_sub(self.resets_received)
     }
 }
 
@@ -169,6 +187,20 @@ mod tests {
         assert_eq!((opening.listen_overflows, opening.listen_drops), (2, 3));
         assert_eq!((opening.syn_retransmits, opening.syn_cookies), (4, 0));
         assert_eq!(delta.softnet_drops, 3 + 2, "the first counter wrapped");
+    }
+
+    #[test]
+    fn probes_their_acks_and_resets_are_told_apart() {
+        // Ten probes of which six arrive; five of the ACKs come back; two connections are given up, one RST arrives.
+        let delta = WireDelta {
+            probes_attempted: 10,
+            segments_sent: 10 + 6 + 2,
+            resets_sent: 2,
+            segments_received: 6 + 5 + 1,
+            resets_received: 1,
+            ..WireDelta::default()
+        };
+        assert_eq!((delta.probes_answered(), delta.probe_acks_back()), (6, 5));
     }
 
     #[test]

@@ -175,6 +175,11 @@ pub struct TcpCounters {
     pub retransmitted: u64,
     /// `InSegs`: segments received.
     pub received: u64,
+    /// `OutRsts`: RSTs sent; `OutSegs` has them too.
+    pub resets_sent: u64,
+    /// `EstabResets`: connections that went from established to closed without a FIN, for a RST received or by a verdict
+    /// of this end's kernel.
+    pub established_resets: u64,
     /// `DelayedACKs`: ACKs that left alone because nothing went along with them for 40 ms and more.
     pub delayed_acks: u64,
     /// `OutSegs`: segments sent, keepalive probes and pure ACKs among them, whether or not a queue below dropped them;
@@ -217,6 +222,8 @@ impl TcpCounters {
             aborted_on_timeout: self.aborted_on_timeout + other.aborted_on_timeout,
             retransmitted: self.retransmitted + other.retransmitted,
             received: self.received + other.received,
+            resets_sent: self.resets_sent + other.resets_sent,
+            established_resets: self.established_resets + other.established_resets,
             delayed_acks: self.delayed_acks + other.delayed_acks,
             sent: self.sent + other.sent,
             established: self.established + other.established,
@@ -244,6 +251,8 @@ pub fn parse_tcp(netstat: &str, snmp: &str) -> Result<TcpCounters, OsError> {
         received: basic("InSegs")?,
         delayed_acks: extended("DelayedACKs")?,
         sent: basic("OutSegs")?,
+        resets_sent: basic("OutRsts")?,
+        established_resets: basic("EstabResets")?,
         established: basic("CurrEstab")?,
     })
 }
@@ -366,8 +375,8 @@ Inter-|   Receive                                                |  Transmit
     const SNMP_SAMPLE: &str = "\
 Ip: Forwarding DefaultTTL
 Ip: 1 64
-Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens CurrEstab InSegs OutSegs RetransSegs InErrs
-Tcp: 1 200 120000 -1 80 12 7209 4494 3 0
+Tcp: RtoAlgorithm RtoMin RtoMax MaxConn ActiveOpens CurrEstab InSegs OutSegs RetransSegs InErrs OutRsts EstabResets
+Tcp: 1 200 120000 -1 80 12 7209 4494 3 0 31 32
 ";
     const NETSTAT_SAMPLE: &str = "\
 TcpExt: SyncookiesSent ListenOverflows ListenDrops TCPTimeouts TCPAbortOnTimeout TCPKeepAlive TCPReqQFullDoCookies TCPReqQFullDrop TCPSynRetrans DelayedACKs
@@ -408,6 +417,8 @@ IpExt: 0 0
             received: 7209,
             delayed_acks: 21,
             sent: 4494,
+            resets_sent: 31,
+            established_resets: 32,
             established: 12,
         };
         assert_eq!(read, expected);

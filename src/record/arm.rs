@@ -333,9 +333,9 @@ pub struct ProbeRecord {
     pub attempted: u64,
     /// Left the sender: packets on the interface that were no ACKs.
     pub on_the_wire: u64,
-    /// Arrived and were answered (`Tcp OutSegs` less the probes attempted).
+    /// Arrived and were answered (`Tcp OutSegs` less the probes attempted and the RSTs, `OutRsts`).
     pub delivered: u64,
-    /// ACKs of them that came back (`Tcp InSegs` less the line above).
+    /// ACKs of them that came back (`Tcp InSegs` less the line above and the RSTs that arrived).
     pub acks_back: u64,
     /// Packets the input queue of each core dropped, probes and ACKs alike.
     pub backlog_drops_per_core: Vec<u64>,

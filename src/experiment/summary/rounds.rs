@@ -87,11 +87,12 @@ fn probes(round: &Round<'_>) -> ProbeRecord {
     };
     // All that an idle connection receives is a probe or the ACK of one.
     let arrived = net(WireDelta::probes_answered).min(wire.probes_attempted);
-    let acks = net(|wire| wire.segments_received).saturating_sub(arrived);
+    let acks = net(WireDelta::probe_acks_back).min(arrived);
+    let resets = net(|wire| wire.resets_received);
     ProbeRecord {
         attempted: wire.probes_attempted,
         on_the_wire: net(|wire| wire.packets)
-            .saturating_sub(acks)
+            .saturating_sub(acks + resets)
             .min(wire.probes_attempted),
         delivered: arrived,
         acks_back: acks,
