@@ -3,27 +3,24 @@
 //! Pure. CPU is counted in the CPU window, events in the halves' counting window (they open with the next tick);
 //! each round's events are scaled from the one to the other before anything is divided.
 
+mod meters;
 mod rounds;
+mod wire;
 
 use super::ExperimentError;
-use super::plan::{CostPlan, ramp_span};
+use super::plan::CostPlan;
 use super::trial::Trial;
 use crate::arm::Arm;
 use crate::measure::statistics::paired_bootstrap;
-use crate::measure::wire::WireDelta;
-use crate::protocol::FRAME_BYTES;
-use crate::record::{
-    ArmRecord, Burst, CpuNanos, Estimate, MemoryPerConnection, ProbeRecord, RoundRecord, WireRecord,
-};
+use crate::record::{ArmRecord, CpuNanos, Estimate, MemoryPerConnection, RoundRecord};
 use crate::units::Nanos;
+use meters::{cycles, soaked};
 use rounds::{histograms, in_window, mean_cpu, round_record};
+use wire::{all_probes, burst, wire_record};
 
 /// What `/proc/stat`'s idle column may be off by in one window, per CPU (10 ms at either end, twice over).
 const METER_RESOLUTION_NS: f64 = 20e6;
 const HOUR_NS: f64 = 3.6e12;
-/// A segment without payload: IPv4 header, TCP header, timestamps option (RFC 791, RFC 9293, RFC 7323).
-const EMPTY_SEGMENT_BYTES: f64 = 52.0;
-
 /// The control's rounds, which every other arm's are paired with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Controls<'a> {
@@ -273,42 +270,6 @@ fn costs(record: &mut ArmRecord, plan: &CostPlan, rounds: &[Round<'_>], controls
     }
 }
 
-/// The second meter's figure, from the stretches after the windows.
-fn soaked(
-    record: &ArmRecord,
-    rounds: &[Round<'_>],
-    controls: Controls<'_>,
-    seed: u64,
-) -> Option<Estimate> {
-    let soak = |round: &Round<'_>, trial: &Trial| {
-        let events = whole(round.events.unwrap_or(0.0));
-        let stretch = trial.stretch.as_ref()?;
-        Some(stretch.record(round.trial.window, events, trial.wire.probes_attempted))
-    };
-    let own = rounds.iter().map(|round| soak(round, round.trial));
-    let own: Vec<_> = own.collect::<Option<_>>()?;
-    let control = rounds.iter().map(|round| soak(round, round.control));
-    let control: Vec<f64> = control
-        .map(|soak| Some(float(soak?.taken_ns)))
-        .collect::<Option<_>>()?;
-    let taken: Vec<f64> = own.iter().map(|soak| float(soak.taken_ns)).collect();
-    let events: Vec<f64> = own.iter().map(|soak| float(soak.events)).collect();
-    let floor = controls.soaker_floor_ns(&record.control, rounds[0].trial.window);
-    paired_bootstrap(&taken, &control, &events, floor, seed).ok()
-}
-
-fn cycles(rounds: &[Round<'_>], events: &[f64], seed: u64) -> Option<Estimate> {
-    let counted = |trial: &Trial| trial.meters.cycles.map(float);
-    let own = rounds.iter().map(|round| counted(round.trial));
-    let own: Vec<f64> = own.collect::<Option<_>>()?;
-    let control = rounds.iter().map(|round| {
-        let share = float(round.trial.window.0) / float(round.control.window.0);
-        counted(round.control).map(|cycles| cycles * share)
-    });
-    let control: Vec<f64> = control.collect::<Option<_>>()?;
-    paired_bootstrap(&own, &control, events, 0.0, seed).ok()
-}
-
 fn wire(record: &mut ArmRecord, rounds: &[Round<'_>]) {
     let sum = |figure: fn(&Round<'_>) -> f64| rounds.iter().map(figure).sum::<f64>();
     let (packets, bytes) = (sum(|round| round.packets), sum(|round| round.bytes));
@@ -322,34 +283,6 @@ fn wire(record: &mut ArmRecord, rounds: &[Round<'_>]) {
         let per_hour = bytes / sum(connection_hours);
         record.wire_bytes_per_connection_hour = Some(whole(per_hour));
     }
-}
-
-/// The packets of all windows beside the protocol's, and what the counters say of the difference.
-fn wire_record(rounds: &[Round<'_>], events: f64) -> Option<WireRecord> {
-    let arm = rounds.first()?.trial.spec.arm;
-    let net = |figure: fn(&WireDelta) -> u64| {
-        rounds
-            .iter()
-            .map(|round| {
-                let share = float(round.trial.window.0) / float(round.control.window.0.max(1));
-                float(figure(&round.trial.wire)) - float(figure(&round.control.wire)) * share
-            })
-            .sum::<f64>()
-    };
-    let signed = |value: f64| whole(value.abs()).cast_signed() * if value < 0.0 { -1 } else { 1 };
-    let packets_model = events * arm.packets_per_event()?;
-    let frames = events * arm.frames_per_event()?;
-    Some(WireRecord {
-        packets: signed(net(|wire| wire.packets)),
-        packets_model: signed(packets_model),
-        bytes: signed(net(|wire| wire.ip_bytes)),
-        bytes_model: signed(
-            packets_model * EMPTY_SEGMENT_BYTES + frames * float(FRAME_BYTES as u64),
-        ),
-        retransmitted: signed(net(|wire| wire.retransmitted)),
-        delayed_acks: signed(net(|wire| wire.delayed_acks)),
-        delayed_acks_model: signed(events * arm.delayed_acks_per_event()?),
-    })
 }
 
 fn memory(record: &mut ArmRecord, rounds: &[Round<'_>]) {
@@ -376,52 +309,6 @@ fn memory(record: &mut ArmRecord, rounds: &[Round<'_>]) {
     }
     let unrest = rounds.iter().map(|round| round.trial.memory_unrest);
     record.memory_uncertainty_bytes = unrest.max();
-}
-
-fn burst(plan: &CostPlan, rounds: &[Round<'_>]) -> Burst {
-    let most = |figure: fn(&Trial) -> u64| {
-        rounds
-            .iter()
-            .map(|round| figure(round.trial))
-            .max()
-            .unwrap_or(0)
-    };
-    let Trial { spec, ramp, .. } = rounds[0].trial;
-    // Where no rate was set, the ramp tells how far the deadlines lie apart.
-    let ramp = match spec.ramp_rate {
-        Some(rate) => Nanos::from(ramp_span(spec.connections, Some(rate))),
-        None => ramp.took,
-    };
-    Burst {
-        probes_per_10ms_max: most(|trial| trial.burst.probes_max),
-        probes_per_10ms_p99: most(|trial| trial.burst.probes_p99),
-        predicted_packets_per_burst: plan.predicted_burst(spec.connections, ramp.as_duration()),
-        backlog_limit: plan.host.backlog,
-        granule_ms: Some(plan.keepalive_granule_ms()),
-    }
-}
-
-/// The rounds' probes added up.
-fn all_probes(rounds: &[RoundRecord]) -> ProbeRecord {
-    let mut sum = ProbeRecord::default();
-    for probes in rounds.iter().filter_map(|round| round.probes.as_ref()) {
-        sum.attempted += probes.attempted;
-        sum.on_the_wire += probes.on_the_wire;
-        sum.delivered += probes.delivered;
-        sum.acks_back += probes.acks_back;
-        sum.killed += probes.killed;
-        let cores = probes.backlog_drops_per_core.len();
-        let most = sum.backlog_drops_per_core.len().max(cores);
-        sum.backlog_drops_per_core.resize(most, 0);
-        for (sum, drops) in sum
-            .backlog_drops_per_core
-            .iter_mut()
-            .zip(&probes.backlog_drops_per_core)
-        {
-            *sum += drops;
-        }
-    }
-    sum
 }
 
 fn absences(record: &mut ArmRecord, arm: Arm) {

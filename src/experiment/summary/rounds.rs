@@ -78,7 +78,7 @@ fn soaker(round: &Round<'_>) -> Option<SoakRecord> {
     Some(stretch.record(trial.window, events, trial.wire.probes_attempted))
 }
 
-/// What became of a window's probes; see [`WireDelta`](crate::measure::wire::WireDelta) for what counts them.
+/// What became of a window's probes; see [`WireDelta`] for what counts them.
 fn probes(round: &Round<'_>) -> ProbeRecord {
     let (wire, control) = (&round.trial.wire, &round.control.wire);
     let share = float(round.trial.window.0) / float(round.control.window.0.max(1));
