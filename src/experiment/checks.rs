@@ -65,6 +65,16 @@ pub(super) fn balanced(server: &Counters, load: &Counters) -> bool {
     received <= sent && sent - received <= blocked + ended
 }
 
+/// Whether what each end suffered is explained by what the other end had decided when it was asked: no more resets and
+/// FINs than verdicts. The halves answer one after the other, so while keepalive closes connections the later answer may
+/// hold the consequences of verdicts that the earlier one lacks.
+pub(super) fn explained(server: &Counters, load: &Counters) -> bool {
+    let lost = lost(server, load);
+    CONSEQUENCES
+        .iter()
+        .all(|cause| !lost.contains_key(cause.name()))
+}
+
 /// Heartbeats that the schedule asks for in the trial's counting window.
 pub(super) fn scheduled(trial: &Trial) -> u64 {
     let sender = match trial.spec.arm {
@@ -288,9 +298,10 @@ pub(super) fn of_arm(
 /// What the wire's counters say of packets beyond the model.
 fn explanation(wire: &WireRecord) -> String {
     format!(
-        " ({} more than modelled: {} segments sent again, {} ACKs that left alone where the model has {})",
+        " ({} more than modelled: {} segments sent again, {} RSTs, {} ACKs that left alone where the model has {})",
         wire.packets - wire.packets_model,
         wire.retransmitted,
+        wire.resets,
         wire.delayed_acks,
         wire.delayed_acks_model
     )
@@ -368,6 +379,17 @@ mod tests {
             (mixed.get("reset"), mixed.get("answer-timeout")),
             (Some(&2), Some(&5))
         );
+    }
+
+    #[test]
+    fn resets_without_verdicts_are_unexplained_until_the_verdicts_are_seen() {
+        let load = counters(&[(CloseCause::Reset, 893)]);
+        assert!(
+            !explained(&counters(&[]), &load),
+            "the server was asked before it decided"
+        );
+        let decided = counters(&[(CloseCause::KeepaliveTimeout, 900)]);
+        assert!(explained(&decided, &load), "seven resets are on their way");
     }
 
     #[test]

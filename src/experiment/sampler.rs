@@ -75,12 +75,11 @@ impl Sampler {
         Ok(&self.rows[self.rows.len() - 1])
     }
 
-    /// Heartbeats of the newest row, if it is of this trial.
-    pub(super) fn heartbeats(&self) -> u64 {
-        match (&self.last, self.rows.last()) {
-            (Some(_), Some(row)) => row.heartbeats,
-            _ => 0,
-        }
+    /// When the newest row was taken and the heartbeats until then, if it is of this trial.
+    pub(super) fn newest(&self) -> Option<(u64, u64)> {
+        self.last.as_ref()?;
+        let row = self.rows.last()?;
+        Some((row.elapsed_ms, row.heartbeats))
     }
 
     pub(super) fn into_rows(self) -> Vec<Sample> {

@@ -14,7 +14,7 @@ use crate::arm::Arm;
 use crate::measure::statistics::paired_bootstrap;
 use crate::record::{ArmRecord, CpuNanos, Estimate, MemoryPerConnection, RoundRecord};
 use crate::units::Nanos;
-use meters::{cycles, soaked};
+use meters::{DIED, cycles, outlived, soaked};
 use rounds::{histograms, in_window, mean_cpu, round_record};
 use wire::{all_probes, burst, wire_record};
 
@@ -189,6 +189,11 @@ pub(super) fn arm_record(
     }
     record.histograms = histograms(&record.rounds_detail)?;
     absences(&mut record, arm);
+    if arm != Arm::None && !outlived(&rounds) {
+        let reason = DIED.to_owned();
+        let key = "soaker_cpu_ns_per_event".to_owned();
+        record.absent.insert(key, reason);
+    }
     Ok(Some(record))
 }
 

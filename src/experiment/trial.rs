@@ -11,7 +11,7 @@ use super::plan::ramp_span;
 use super::process::Half;
 use super::ramp::{self, Ramp};
 use super::sampler::Sampler;
-use super::{ExperimentError, Observer, Progress, StoppedAtMemory};
+use super::{ExperimentError, Observer, Progress, StoppedAtMemory, checks};
 use crate::arm::Arm;
 use crate::bank::{EngineConfig, Phase, Snapshot};
 use crate::clock::{Clock as _, MonotonicClock, wall_epoch_ms};
@@ -369,13 +369,15 @@ pub(super) fn observe(
     phase: &'static str,
     (server, load): (&Snapshot, &Snapshot),
 ) -> Result<(), ExperimentError> {
-    let before = stage.sampler.heartbeats();
+    let before = stage.sampler.newest();
     let place = (spec.round, spec.name.as_str(), phase);
     let pids = halves.pids();
     let at = stage.plan.options.path.place(pids);
     let row = stage.sampler.sample(place, pids, at, (server, load))?;
-    let heartbeats = row.heartbeats.saturating_sub(before);
-    let probes = row.probes;
+    let (since, sent) = before.unwrap_or((row.elapsed_ms, row.heartbeats));
+    // Rows lie a second apart but for pauses.
+    let span_ms = row.elapsed_ms.saturating_sub(since).max(1);
+    let events = (row.heartbeats - sent).max(row.probes);
     stage.observer.progress(&Progress {
         trial: spec.place.0,
         trials: spec.place.1,
@@ -384,7 +386,7 @@ pub(super) fn observe(
         phase,
         connections: load.totals.open,
         connections_requested: spec.connections,
-        events_per_second: heartbeats.max(probes),
+        events_per_second: events * 1000 / span_ms,
         remaining: spec.span() + spec.later,
     });
     Ok(())
@@ -397,13 +399,16 @@ pub(super) fn check_interrupt(stage: &Stage<'_>) -> Result<(), ExperimentError> 
     }
 }
 
-/// Both halves once every heartbeat sent has been received, refused or lost with its connection.
+/// Both halves once every heartbeat sent has been received, refused or lost with its connection, and every connection
+/// that one end lost was given up by the other; as they are when that does not come about.
 fn in_flight_arrived(halves: &mut Halves) -> Result<(Snapshot, Snapshot), ExperimentError> {
     let begun = MonotonicClock.now();
     loop {
         let (server, load) = (settled(&mut halves.server)?, settled(&mut halves.load)?);
         let waited = MonotonicClock.now() - begun;
-        if super::checks::balanced(&server.totals, &load.totals) || waited > IN_FLIGHT_TIMEOUT {
+        let (ours, theirs) = (&server.totals, &load.totals);
+        let settled = checks::balanced(ours, theirs) && checks::explained(ours, theirs);
+        if settled || waited > IN_FLIGHT_TIMEOUT {
             return Ok((server, load));
         }
         std::thread::sleep(Duration::from_millis(20));

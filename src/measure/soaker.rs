@@ -1,11 +1,11 @@
 //! The soaker: a second opinion on CPU time that no clock tick has a say in.
 //!
 //! Does not know who took the time. One thread per core, of the idle scheduling class (`SCHED_IDLE`, sched(7)), reads
-//! the clock over and over; wherever two readings lie further apart than [`GAP`], something else had the core: a
+//! the clock over and over; wherever two readings lie further apart than `GAP`, something else had the core: a
 //! thread of any other class, an interrupt, a soft interrupt, the hypervisor. The sum of these gaps is what the core
 //! was *taken* for. After netperf's "looper" and cyclesoak.
 //!
-//! What it misses: interruptions shorter than [`GAP`]; and it changes what it measures, because a core that soaks is
+//! What it misses: interruptions shorter than `GAP`; and it changes what it measures, because a core that soaks is
 //! never idle: nobody pays for waking it, nor for what the caches lost while it slept. It therefore runs after the
 //! measured window and never within.
 

@@ -323,6 +323,10 @@ pub struct WireRecord {
     pub delayed_acks: i64,
     /// As many as the model has: the last of each exchange goes alone.
     pub delayed_acks_model: i64,
+    /// RSTs that arrived, each a packet more: connections given up in a window. A record without the key did not keep
+    /// them.
+    #[serde(default)]
+    pub resets: i64,
 }
 
 /// What became of keepalive's probes, net of the control.

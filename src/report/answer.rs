@@ -116,11 +116,12 @@ fn cost(
                     .map(|ratio| format!(" ({} keepalive)", format::ratio(&ratio)));
                 let verb = if parts.is_empty() { " costs" } else { "" };
                 format!(
-                    "{}{verb} {}{} per {}{}",
+                    "{}{verb} {}{} per {}{}{}",
                     arm.name,
                     format::nanos(figure.median),
                     if parts.is_empty() { " CPU" } else { "" },
                     event_word(&arm.name),
+                    attempts(arm),
                     ratio.unwrap_or_default()
                 )
             }
@@ -138,6 +139,23 @@ fn cost(
         format::millis(record.config.detect_within_ms),
         parts.join("; ")
     ))
+}
+
+/// Where probes were dropped a delivered one carries the price of all that were not, which nobody must take for the
+/// price of a probe.
+fn attempts(arm: &ArmRecord) -> String {
+    let Some((attempted, delivered)) = arm.events_attempted.zip(arm.events) else {
+        return String::new();
+    };
+    let Some(each) = arm.cpu_ns_per_attempt.filter(|_| delivered < attempted) else {
+        return String::new();
+    };
+    format!(
+        " and {} per attempt ({} of {} arrived)",
+        format::nanos(each.median),
+        format::count(delivered),
+        format::count(attempted)
+    )
 }
 
 /// What one event of the arm is.
@@ -229,6 +247,23 @@ mod tests {
         let sentences = said(&fixture::calm_record());
         assert_eq!(sentences.len(), 1);
         assert!(sentences[0].contains("heartbeat-oneway 12.0 µs per heartbeat (2.3× ["));
+    }
+
+    #[test]
+    fn a_price_per_delivered_probe_says_how_many_were_dropped() {
+        let mut record = fixture::calm_record();
+        let keepalive = record.arms.iter_mut().find(|arm| arm.name == "keepalive");
+        let arm = keepalive.unwrap();
+        (arm.events, arm.events_attempted) = (Some(83), Some(2_862));
+        arm.cpu_ns_per_attempt = Some(Estimate {
+            median: 7_070,
+            ..arm.cpu_ns_per_event.unwrap()
+        });
+        let text = said(&record).join(" ");
+        assert!(
+            text.contains("per delivered probe and 7.07 µs per attempt (83 of 2,862 arrived)"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -6,6 +6,18 @@ use super::{Controls, Round, Trial, float, whole};
 use crate::measure::statistics::paired_bootstrap;
 use crate::record::{ArmRecord, Estimate};
 
+/// Why there is no figure of the second meter where [`outlived`] is false.
+pub(super) const DIED: &str = "connections were closed in the window, so the soaker's stretch after it saw another population";
+
+/// Whether the stretches after the windows saw the windows' own population, within a per cent.
+pub(super) fn outlived(rounds: &[Round<'_>]) -> bool {
+    rounds.iter().all(|round| {
+        let trial = round.trial;
+        let open = trial.load.totals.open.min(trial.server.totals.open);
+        open.min(trial.kernel_held) * 100 >= trial.spec.connections * 99
+    })
+}
+
 /// The second meter's figure, from the stretches after the windows.
 pub(super) fn soaked(
     record: &ArmRecord,
@@ -13,6 +25,9 @@ pub(super) fn soaked(
     controls: Controls<'_>,
     seed: u64,
 ) -> Option<Estimate> {
+    if !outlived(rounds) {
+        return None;
+    }
     let soak = |round: &Round<'_>, trial: &Trial| {
         let events = whole(round.events.unwrap_or(0.0));
         let stretch = trial.stretch.as_ref()?;

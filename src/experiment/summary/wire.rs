@@ -37,6 +37,7 @@ pub(super) fn wire_record(rounds: &[Round<'_>], events: f64) -> Option<WireRecor
         retransmitted: signed(net(|wire| wire.retransmitted)),
         delayed_acks: signed(net(|wire| wire.delayed_acks)),
         delayed_acks_model: signed(events * arm.delayed_acks_per_event()?),
+        resets: signed(net(|wire| wire.resets_received)),
     })
 }
 

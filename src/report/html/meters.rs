@@ -107,7 +107,7 @@ pub(super) fn wire(arms: &[ArmRecord]) -> Markup {
                 h2 { "On the wire, beside the model" }
                 div.scroll { table {
                     thead { tr {
-                        @for title in ["", "packets", "model", "more", "sent again", "late ACKs", "model", "bytes", "model"] {
+                        @for title in ["", "packets", "model", "more", "sent again", "RSTs", "late ACKs", "model", "bytes", "model"] {
                             th scope="col" { (title) }
                         }
                     } }
@@ -115,12 +115,12 @@ pub(super) fn wire(arms: &[ArmRecord]) -> Markup {
                         th scope="row" { (arm.name) }
                         @for figure in [
                             wire.packets, wire.packets_model, wire.packets - wire.packets_model, wire.retransmitted,
-                            wire.delayed_acks, wire.delayed_acks_model, wire.bytes, wire.bytes_model,
+                            wire.resets, wire.delayed_acks, wire.delayed_acks_model, wire.bytes, wire.bytes_model,
                         ] { td { (signed(figure)) } }
                     } } }
                 } }
-                p { "All windows together, net of the control. What is more than the model is a segment sent again, or "
-                    "the first exchange of a connection, whose frames the kernel acknowledges at once instead of with "
+                p { "All windows together, net of the control. What is more than the model is a segment sent again, the "
+                    "RST of a connection given up, or the first exchange of a connection, whose frames the kernel acknowledges at once instead of with "
                     "the answer: its ACK is then a packet more and no late one." }
             }
         }
@@ -240,6 +240,7 @@ mod tests {
         };
         let page = wire(std::slice::from_ref(&arm)).into_string();
         assert!(page.contains("−10"), "{page}");
+        assert!(page.contains("RSTs"), "{page}");
         let page = probes(&arm).into_string();
         assert!(page.contains("core 1") && page.contains("closed"), "{page}");
         assert_eq!(wire(&[ArmRecord::default()]).into_string(), "");

@@ -29,29 +29,36 @@ const PANELS: [Panel; 5] = [
     },
     Panel {
         title: "CPU busy, cores",
-        value: |_, now| float_u(now.cpu_busy_ns) / 1e9,
+        value: |before, now| float_u(now.cpu_busy_ns) / 1e9 / seconds(before, now),
     },
     Panel {
         title: "heartbeats per second",
+        // The first sample of an arm has nothing to compare with.
         value: |before, now| {
-            // A second is the sampling period; the first sample of an arm has nothing to compare
-            // with.
-            before.map_or(0.0, |before| {
-                let seconds = float_u(now.elapsed_ms.saturating_sub(before.elapsed_ms)) / MS_PER_S;
-                let sent = float_u(now.heartbeats.saturating_sub(before.heartbeats));
-                if seconds > 0.0 { sent / seconds } else { 0.0 }
+            before.map_or(0.0, |earlier| {
+                float_u(now.heartbeats.saturating_sub(earlier.heartbeats)) / seconds(before, now)
             })
         },
     },
     Panel {
         title: "keepalive probes per second",
-        value: |_, now| float_u(now.probes),
+        value: |before, now| float_u(now.probes) / seconds(before, now),
     },
     Panel {
         title: "packets dropped by the backlog per second",
-        value: |_, now| float_u(now.backlog_drops),
+        value: |before, now| float_u(now.backlog_drops) / seconds(before, now),
     },
 ];
+
+/// What a sample's sums are sums over: the time since the one before, which is a second but for those around a pause.
+fn seconds(before: Option<&Sample>, now: &Sample) -> f64 {
+    let since = before.map_or(0, |before| now.elapsed_ms.saturating_sub(before.elapsed_ms));
+    if since == 0 {
+        1.0
+    } else {
+        float_u(since) / MS_PER_S
+    }
+}
 
 /// The time line; `None` with fewer than two samples.
 pub(super) fn timeline(record: &Record) -> Result<Option<Plot>, PlotError> {
