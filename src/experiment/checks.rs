@@ -328,6 +328,12 @@ pub(super) fn of_noise(noise: &NoiseRecord) -> Vec<Warning> {
     if noise.tick_sampled == Some(true) {
         found.push(Doubt::TickSampled);
     }
+    // Below that it is within what a busy machine's caches do.
+    if let Some(drift) = noise.drift_milli.filter(|drift| *drift > 100) {
+        found.push(Doubt::SpeedDrift {
+            percent: float(drift) / 10.0,
+        });
+    }
     let missing = noise.idle.iter().filter_map(|phase| {
         let unseen = phase.stat_busy_ns_per_s + phase.steal_ns_per_s;
         Some(phase.soaker_taken_ns_per_s?.saturating_sub(unseen))

@@ -240,12 +240,14 @@ fn summarise(
     rung: Option<(u64, String)>,
 ) -> Result<(), ExperimentError> {
     let cpus = record.environment.cpu_count;
+    let drift = record.noise.as_ref().and_then(|noise| noise.drift_milli);
+    let drift = drift.unwrap_or(0);
     let names: Vec<String> = plan.arms.iter().map(|arm| arm.name.clone()).collect();
-    record.arms = arm_records(plan, &names, trials, cpus)?;
+    record.arms = arm_records(plan, &names, trials, (cpus, drift))?;
     record.comparisons = comparisons(&record.arms, plan.options.seed);
     if let Some((connections, reason)) = rung {
         let names: Vec<String> = rung_arms(plan).iter().map(ToString::to_string).collect();
-        let arms = arm_records(plan, &names, rung_trials, cpus)?;
+        let arms = arm_records(plan, &names, rung_trials, (cpus, drift))?;
         let comparisons = comparisons(&arms, plan.options.seed);
         record.drop_free_rung = Some(Rung {
             connections,
@@ -280,9 +282,13 @@ pub(super) fn arm_records(
     plan: &CostPlan,
     names: &[String],
     trials: &[Trial],
-    cpus: u32,
+    (cpus, drift_milli): (u32, u64),
 ) -> Result<Vec<ArmRecord>, ExperimentError> {
-    let controls = Controls { trials, cpus };
+    let controls = Controls {
+        trials,
+        cpus,
+        drift_milli,
+    };
     names
         .iter()
         .filter_map(|name| arm_record(plan, name, trials, controls).transpose())

@@ -54,6 +54,8 @@ pub(super) enum Doubt {
     SynRetransmitted { segments: u64 },
     /// A ring took connections it had no room for.
     TableFull { dropped: u64 },
+    /// The machine was faster at one time and slower at another.
+    SpeedDrift { percent: f64 },
     /// Memory went to swap and back.
     Swapped { pages: u64 },
     /// The cost is no larger than the noise.
@@ -105,6 +107,7 @@ impl Doubt {
             Self::OtherLoad { .. } => "other-load",
             Self::TickSampled => "tick-sampled",
             Self::HiddenSteal { .. } => "hidden-steal",
+            Self::SpeedDrift { .. } => "speed-drift",
         }
     }
 
@@ -181,6 +184,10 @@ impl Doubt {
             Self::TickSampled => {
                 "quote the sum, which does not come from samples, and take the split for a sketch; a kernel with \
                  CONFIG_IRQ_TIME_ACCOUNTING has an exact one"
+            }
+            Self::SpeedDrift { .. } => {
+                "intervals are widened by it; arms are measured in turns, so ratios between them suffer less than their \
+                 costs. A machine without neighbours, or with a fixed frequency, has less of it"
             }
             Self::HiddenSteal { .. } => {
                 "costs are net of the control, which suffers it too; what varies from window to window is in the \
@@ -306,6 +313,10 @@ impl fmt::Display for Doubt {
             Self::TickSampled => f.write_str(
                 "this kernel samples user, system and interrupt time with its clock tick; work in step with the tick, \
                  as timers and keepalive's probes are, is over- or undercounted in the split",
+            ),
+            Self::SpeedDrift { percent } => write!(
+                f,
+                "the same work cost up to {percent:.0} % more at one time than at another while the machine was measured"
             ),
             Self::HiddenSteal { percent } => write!(
                 f,

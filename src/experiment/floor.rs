@@ -25,6 +25,9 @@ use std::time::Duration;
 
 /// How long one size is measured, whole passes.
 const SPAN: Nanos = Nanos::from_secs(2);
+/// The pairs of the reference, and how long it is measured: long enough for a per cent, short enough to be repeated.
+const REFERENCE_PAIRS: u64 = 2_000;
+const REFERENCE_SPAN: Nanos = Nanos::from_millis(250);
 /// Passes at least, after one that is thrown away.
 const LEAST_PASSES: usize = 5;
 /// Exchanges a slice has at least: a pass over few pairs would be too short to time.
@@ -83,12 +86,35 @@ pub(super) fn measure(
     core: usize,
     congestion: &str,
 ) -> Result<FloorRecord, ExperimentError> {
+    measure_for(SPAN, pairs, core, congestion)
+}
+
+/// What a fixed piece of work costs just now: nanoseconds per exchange over some two thousand pairs, fewer where
+/// descriptors end. It does what every arm does, in the kernel and with cold caches, and nothing of ours, so what it
+/// varies by is the machine's.
+pub(super) fn reference(
+    nofile: u64,
+    core: usize,
+    congestion: &str,
+) -> Result<u64, ExperimentError> {
+    // Leaves half of the descriptors alone.
+    let pairs = FloorSize::Pairs(REFERENCE_PAIRS).pairs(nofile / 2);
+    let measured = measure_for(REFERENCE_SPAN, pairs, core, congestion)?;
+    Ok(measured.cpu_ns_per_exchange.median.max(0).unsigned_abs())
+}
+
+fn measure_for(
+    span: Nanos,
+    pairs: u64,
+    core: usize,
+    congestion: &str,
+) -> Result<FloorRecord, ExperimentError> {
     std::thread::scope(|scope| {
         // A thread of its own, so that the pinning ends with it.
         let thread = scope.spawn(move || {
             // Where the mask forbids the core the thread floats, and costs a little more.
             let _ = pin_current_thread(core);
-            exchange_all(pairs, congestion)
+            exchange_all(span, pairs, congestion)
         });
         thread.join().unwrap_or_else(|_| {
             let died = io::Error::other("the measuring thread ended by a panic");
@@ -142,7 +168,7 @@ fn open(count: u64, congestion: &str) -> Result<Vec<Pair>, ExperimentError> {
     Ok(pairs)
 }
 
-fn exchange_all(count: u64, congestion: &str) -> Result<FloorRecord, ExperimentError> {
+fn exchange_all(span: Nanos, count: u64, congestion: &str) -> Result<FloorRecord, ExperimentError> {
     let mut pairs = open(count, congestion)?;
     let stride = scattering_stride(pairs.len());
     let per_slice = pairs.len().max(LEAST_EXCHANGES);
@@ -160,7 +186,7 @@ fn exchange_all(count: u64, congestion: &str) -> Result<FloorRecord, ExperimentE
     slice().map_err(failed)?;
     let begun = MonotonicClock.now();
     let mut costs = Vec::new();
-    while costs.len() < LEAST_PASSES || MonotonicClock.now() - begun < SPAN {
+    while costs.len() < LEAST_PASSES || MonotonicClock.now() - begun < span {
         let spent = slice().map_err(failed)?;
         costs.push(spent.0 / per_slice as u64);
     }

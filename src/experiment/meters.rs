@@ -4,9 +4,9 @@
 //! the soaker, which would keep every core busy, has a stretch after the window to itself, in which the load goes on
 //! as before. Idle phases before, between and after the rounds tell what each meter shows when nothing happens.
 
-use super::ExperimentError;
 use super::network::NetworkPath;
 use super::trial::{Stage, check_interrupt, wait_for_drain};
+use super::{ExperimentError, floor};
 use crate::clock::{Clock as _, MonotonicClock};
 use crate::measure::cpu::CpuSnapshot;
 use crate::measure::cycles::CycleCounters;
@@ -132,6 +132,10 @@ pub(super) fn idle_phase(
     rest(stage, IDLE_STAT)?;
     let meters = open.close((own, own))?;
     let stretch = Stretch::run(NetworkPath::Loopback, (own, own), || rest(stage, IDLE_SOAK))?;
+    let options = &stage.plan.options;
+    // Where it cannot be measured the record says null; a run is not ended for it.
+    let core = options.load_cores.first().copied().unwrap_or(0);
+    let reference_ns = floor::reference(stage.plan.host.nofile, core, &options.congestion).ok();
     let per_second = |ns: u64| {
         let rate = u128::from(ns) * 1_000_000_000 / u128::from(meters.window.0.max(1));
         u64::try_from(rate).unwrap_or(u64::MAX)
@@ -143,6 +147,7 @@ pub(super) fn idle_phase(
         soaker_taken_ns_per_s: stretch
             .map(|stretch| stretch.soaked.taken_per_second(usable_cores().len())),
         steal_ns_per_s: per_second(meters.cpu.steal),
+        reference_ns,
     })
 }
 
@@ -171,12 +176,14 @@ pub(super) fn noise(idle: Vec<IdlePhase>, cpus: u32, window: Duration) -> NoiseR
         .iter()
         .filter_map(|phase| phase.soaker_taken_ns_per_s)
         .collect();
+    let references: Vec<u64> = idle.iter().filter_map(|phase| phase.reference_ns).collect();
     let all_soaked = taken.len() == idle.len();
     let soaker = spread(taken).filter(|_| all_soaked);
     NoiseRecord {
         stat_floor_ns_per_s: stat.unwrap_or(0).max(resolution),
         soaker_floor_ns_per_s: soaker
             .map(|floor| floor.max(cpus * SOAKER_RESOLUTION_PER_MILLE * 1_000_000)),
+        drift_milli: drift(references),
         tick_sampled: accounts_interrupt_time().map(|exact| !exact),
         soaker_absent: (!all_soaked).then(|| {
             "an idle-class thread could not be tied to every core (sched_setscheduler(2), sched_setaffinity(2))"
@@ -185,6 +192,14 @@ pub(super) fn noise(idle: Vec<IdlePhase>, cpus: u32, window: Duration) -> NoiseR
         cycles_absent: CycleCounters::start(&usable_cores()).err(),
         idle,
     }
+}
+
+/// The dearest less the cheapest, in thousandths of the median; `None` for fewer than two.
+fn drift(mut references: Vec<u64>) -> Option<u64> {
+    references.sort_unstable();
+    let (cheapest, dearest) = (references.first()?, references.last()?);
+    let median = references[references.len() / 2].max(1);
+    (references.len() > 1).then(|| (dearest - cheapest) * 1000 / median)
 }
 
 #[cfg(test)]
@@ -212,6 +227,12 @@ mod tests {
         assert_eq!(quiet.stat_floor_ns_per_s, 8_000_000);
         assert_eq!(quiet.soaker_floor_ns_per_s, None);
         assert!(quiet.soaker_absent.is_some());
+    }
+
+    #[test]
+    fn drift_is_what_the_reference_moved_by() {
+        assert_eq!(drift(vec![6_200, 6_000, 6_300]), Some(48));
+        assert_eq!(drift(vec![6_200]), None, "once says nothing of change");
     }
 
     fn noise_of(idle: Vec<IdlePhase>) -> NoiseRecord {

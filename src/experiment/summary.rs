@@ -26,14 +26,37 @@ const HOUR_NS: f64 = 3.6e12;
 pub(super) struct Controls<'a> {
     pub(super) trials: &'a [Trial],
     pub(super) cpus: u32,
+    /// By how much the machine changed its speed meanwhile, in thousandths; 0 where nobody looked.
+    pub(super) drift_milli: u64,
 }
 
 impl<'a> Controls<'a> {
+    /// Where nobody looked whether the machine changed its speed.
+    pub(super) const fn new(trials: &'a [Trial], cpus: u32) -> Self {
+        Self {
+            trials,
+            cpus,
+            drift_milli: 0,
+        }
+    }
+
     fn of(&self, trial: &Trial) -> Option<&'a Trial> {
         let (control, round) = (&trial.spec.control, trial.spec.round);
         self.trials
             .iter()
             .find(|other| other.spec.name == *control && other.spec.round == round)
+    }
+
+    /// The interval of a cost, as wide as the machine's own change of speed makes it. Rounds share a drift that is slower
+    /// than they are, so their scatter does not show it; what makes the reference dearer makes every arm dearer.
+    fn widened(&self, figure: Estimate) -> Estimate {
+        let half = whole(float(figure.median.unsigned_abs() * self.drift_milli) / 2000.0);
+        let half = half.cast_signed();
+        Estimate {
+            low: figure.low - half,
+            high: figure.high + half,
+            ..figure
+        }
     }
 
     /// A difference of CPU time in one window that is no more than noise: what the meter cannot tell, or what
@@ -222,8 +245,9 @@ fn costs(record: &mut ArmRecord, plan: &CostPlan, rounds: &[Round<'_>], controls
     let floor = controls.noise_floor_ns(&record.control);
     if record.is_control() {
         let nothing = vec![0.0; spent.len()];
-        record.cpu_ns_per_connection_hour =
-            paired_bootstrap(&spent, &nothing, &hours, 0.0, seed).ok();
+        record.cpu_ns_per_connection_hour = paired_bootstrap(&spent, &nothing, &hours, 0.0, seed)
+            .ok()
+            .map(|figure| controls.widened(figure));
         return;
     }
     let control = column(control_busy);
@@ -231,7 +255,7 @@ fn costs(record: &mut ArmRecord, plan: &CostPlan, rounds: &[Round<'_>], controls
         let figure = paired_bootstrap(&spent, &control, divisor, floor, seed).ok()?;
         // Work that seems to give time back is noise, however loud.
         let resolved = figure.resolved && figure.median > 0;
-        Some(Estimate { resolved, ..figure })
+        Some(controls.widened(Estimate { resolved, ..figure }))
     };
     record.cpu_ns_per_connection_hour = net(&hours);
     let Some(events) = rounds

@@ -81,6 +81,10 @@ pub struct IdlePhase {
     pub soaker_taken_ns_per_s: Option<u64>,
     /// Steal that the kernel reports, of all cores, per second.
     pub steal_ns_per_s: u64,
+    /// What a fixed piece of work cost just then: CPU of one thread per exchange over loopback pairs. A record without
+    /// the key did not look.
+    #[serde(default)]
+    pub reference_ns: Option<u64>,
 }
 
 /// How far each meter can be trusted on this machine, in this run.
@@ -94,6 +98,11 @@ pub struct NoiseRecord {
     pub stat_floor_ns_per_s: u64,
     /// The soaker likewise.
     pub soaker_floor_ns_per_s: Option<u64>,
+    /// By how much the machine changed its speed while it was measured: the dearest reference less the cheapest, in
+    /// thousandths of their median. Every cost's interval is widened by half of it at either end. A record without the
+    /// key did not look.
+    #[serde(default)]
+    pub drift_milli: Option<u64>,
     /// Whether user, system and interrupt time are samples of the clock tick.
     pub tick_sampled: Option<bool>,
     /// Why there is no soaker.

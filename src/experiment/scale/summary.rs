@@ -58,10 +58,7 @@ impl Climb<'_> {
             }
         }
         if let (Some((plan, trial)), Some(top)) = (&self.hold, self.rungs.last()) {
-            let controls = Controls {
-                trials: &top.trials,
-                cpus,
-            };
+            let controls = Controls::new(&top.trials, cpus);
             let name = &trial.spec.name;
             if let Some(arm) = arm_record(plan, name, std::slice::from_ref(trial), controls)? {
                 let found = checks::of_trial(plan, trial);
@@ -98,7 +95,7 @@ impl Climb<'_> {
             .iter()
             .map(|planned| planned.name.clone())
             .collect();
-        let arms = arm_records(&rung.plan, &names, &rung.trials, cpus)?;
+        let arms = arm_records(&rung.plan, &names, &rung.trials, (cpus, 0))?;
         let connections = rung.plan.connections;
         let load = self.plan.rings(connections, false);
         let tick_us = rung.plan.options.tick.as_micros();

@@ -42,7 +42,8 @@ pub(super) fn soaked(
     let taken: Vec<f64> = own.iter().map(|soak| float(soak.taken_ns)).collect();
     let events: Vec<f64> = own.iter().map(|soak| float(soak.events)).collect();
     let floor = controls.soaker_floor_ns(&record.control, rounds[0].trial.window);
-    paired_bootstrap(&taken, &control, &events, floor, seed).ok()
+    let figure = paired_bootstrap(&taken, &control, &events, floor, seed).ok()?;
+    Some(controls.widened(figure))
 }
 
 pub(super) fn cycles(rounds: &[Round<'_>], events: &[f64], seed: u64) -> Option<Estimate> {

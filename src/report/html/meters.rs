@@ -74,17 +74,24 @@ fn floors(noise: &NoiseRecord) -> Markup {
                     th scope="col" { "/proc/stat busy" }
                     th scope="col" { "soaker missed" }
                     th scope="col" { "steal reported" }
+                    th scope="col" { "an exchange costs" }
                 } }
                 tbody { @for phase in &noise.idle { tr {
                     th scope="row" { (phase.when) " the rounds, at " (format::millis(phase.elapsed_ms)) }
                     td { (per_second(phase.stat_busy_ns_per_s)) }
                     td { (phase.soaker_taken_ns_per_s.map_or_else(|| "–".to_owned(), per_second)) }
                     td { (per_second(phase.steal_ns_per_s)) }
+                    td { (phase.reference_ns.map_or_else(|| "–".to_owned(), |ns| {
+                        format::nanos(i64::try_from(ns).unwrap_or(i64::MAX))
+                    })) }
                 } } }
             } }
             div.scroll { table { tbody {
                 (fact("floor of /proc/stat", &per_second(noise.stat_floor_ns_per_s)))
                 (fact("floor of the soaker", &soaker))
+                @if let Some(drift) = noise.drift_milli {
+                    (fact("speed of the machine changed by", &format!("{:.1} %", format::float_u(drift) / 10.0)))
+                }
                 @if let Some(reason) = &noise.cycles_absent { (fact("cycles", reason)) }
             } } }
         }
