@@ -31,6 +31,8 @@ pub(super) fn page(record: &Record, plots: &[Plot]) -> String {
     let usual = match record.kind {
         Kind::Cost => "heartbeat and keepalive compared",
         Kind::Scale => "heartbeat and keepalive at scale",
+        Kind::Detection => "who notices a dead peer, and when",
+        Kind::Storm => "reconnect storms and churn",
     };
     let title = record.label.as_deref().unwrap_or(usual);
     html! {
