@@ -8,7 +8,7 @@ use super::matrix::{
 };
 use super::{KEY, said};
 use crate::record::{CellRecord, ClaimRecord, DetectionRecord, LeftBehind, OracleRecord, Record};
-use crate::report::format::{self, ABSENT, superscript};
+use crate::report::format::{self, ABSENT};
 use crate::report::html::{
     drawing, environment, fact, figure, grid, marks, method_and_settings, warnings,
 };
@@ -123,7 +123,7 @@ fn threshold(lab: &DetectionRecord, plots: &[Plot]) -> Markup {
         @if !lab.thresholds.is_empty() {
             section {
                 h2 { "How short a threshold may be" }
-                p { "A short threshold finds the dead soon and suspects the living in every longer outage." }
+                p { "One threshold decides both: how soon the dead are found, and which outages the living survive." }
                 (figure(plots, "thresholds"))
                 (noted(&thresholds(&lab.thresholds)))
             }
@@ -191,7 +191,7 @@ fn cell_by_cell(cells: &[CellRecord]) -> Markup {
         @if !cells.is_empty() {
             section {
                 h2 { "Cell by cell" }
-                p { "Every cell: " code { "cells.csv" } " beside this page has the same with all digits." }
+                p { "From the fault to the verdict; " code { "cells.csv" } " beside this page has the same with all digits." }
                 @for fault in faults(cells.iter()) { (of_one_fault(fault, &of_fault(cells, fault))) }
             }
         }
@@ -201,60 +201,77 @@ fn cell_by_cell(cells: &[CellRecord]) -> Markup {
 fn of_one_fault(fault: &str, cells: &[&CellRecord]) -> Markup {
     let within = cells.iter().filter(|cell| cell.within_bound).count();
     let mut rules = Vec::new();
-    let rule = |cell: &CellRecord, rules: &mut Vec<String>| {
-        (!cell.model.is_empty()).then(|| note(rules, cell.model.clone()))
-    };
+    let mut rule =
+        |cell: &CellRecord| (!cell.model.is_empty()).then(|| note(&mut rules, cell.model.clone()));
     let sized = cells.iter().any(|cell| !cell.parameter.is_empty());
+    let [injected, detected, missed] = if cells.iter().all(|cell| cell.stress) {
+        ["met the stress", "closed", "still open"]
+    } else {
+        ["injected", "detected", "missed"]
+    };
     let titles = [
-        "injected",
-        "detected",
-        "missed",
-        "false suspicions",
-        "per million",
+        injected,
+        detected,
+        missed,
+        "falsely suspected",
         "p50",
         "p99",
         "max",
-        "watched",
         "model",
         "within its bound",
         "endings by cause",
         "left behind",
     ];
+    let columns = titles.len() + 1 + usize::from(sized);
     html! {
         details open[within < cells.len()] {
             summary { (words(fault)) ": " (within) " of " (cells.len()) " within their bounds" }
+            p.quiet { "Watched for " (watched(cells)) "." }
             div.scroll { table {
                 thead { tr {
-                    th scope="col" { "mechanism, seat" }
+                    th scope="col" { "mechanism" }
                     @if sized { th scope="col" { "size" } }
                     @for title in titles { th scope="col" { (title) } }
                 } }
-                tbody { @for cell in cells {
-                    (cell_row(cell, sized, rule(cell, &mut rules)))
-                } }
+                // They come seat by seat.
+                @for seat in cells.chunk_by(|one, other| one.seat == other.seat) {
+                    tbody {
+                        tr.group { th colspan=(columns) scope="rowgroup" { "seen from the " (seat[0].seat) } }
+                        @for cell in seat { (cell_row(cell, sized, rule(cell))) }
+                    }
+                }
             } }
             (marks(&rules))
         }
     }
 }
 
+fn watched(cells: &[&CellRecord]) -> String {
+    let spans = || cells.iter().map(|cell| cell.watched_ns);
+    let [from, to] = [spans().min(), spans().max()].map(|span| format::span(span.unwrap_or(0)));
+    if from == to {
+        from
+    } else {
+        format!("{from} to {to}")
+    }
+}
+
 fn cell_row(cell: &CellRecord, sized: bool, rule: Option<usize>) -> Markup {
-    let per_million = cell
+    let rate = cell
         .false_suspicions_per_million
-        .map_or_else(|| ABSENT.to_owned(), figures);
+        .filter(|_| cell.false_suspicions > 0);
+    let rate = rate.map_or_else(String::new, |rate| format!(" ({}/M)", figures(rate)));
     let times = &cell.histogram;
     html! {
         tr {
-            th scope="row" { (cell.mechanism) ", " (cell.seat) }
+            th scope="row" { (cell.mechanism) }
             @if sized { td { (cell.parameter) } }
             td { (format::count(cell.injected)) }
             td { (format::count(cell.detected)) }
             td { (format::count(cell.missed)) }
-            td { (format::count(cell.false_suspicions)) }
-            td { (per_million) }
+            td { (format::count(cell.false_suspicions)) (rate) }
             @for figure in [times.p50, times.p99, times.max] { td { (time(cell, figure)) } }
-            td { (format::span(cell.watched_ns)) }
-            td { (model(cell)) @if let Some(mark) = rule { sup { (superscript(mark)) } } }
+            td { (model(cell)) @if let Some(mark) = rule { sup { (mark) } } }
             @if cell.within_bound { td.fact { "yes" } }
             @else { td.fact.no { "no: " (outside_because(cell)) } }
             td.fact { (causes(cell)) }
@@ -271,10 +288,12 @@ fn time(cell: &CellRecord, value: u64) -> String {
     }
 }
 
-/// `6.00 s to 9.00 s`, or that nothing can be noticed.
+/// `6.00 s – 9.00 s`, or that nothing can be noticed.
 fn model(cell: &CellRecord) -> String {
     match (cell.model_earliest_ns, cell.model_bound_ns) {
-        (Some(from), Some(to)) => format!("{} to {}", format::span(from), format::span(to)),
+        (Some(from), Some(to)) => {
+            format!("{}\u{a0}–\u{a0}{}", format::span(from), format::span(to))
+        }
         (None, Some(to)) => format!("up to {}", format::span(to)),
         (_, None) => "never".to_owned(),
     }

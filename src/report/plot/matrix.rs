@@ -20,6 +20,9 @@ const LINE: i32 = 15;
 const SCALE: i32 = 76;
 /// Characters of a column's heading before it takes a new line.
 const HEADING: usize = 12;
+/// What the colours tell apart, below the longest time: a closed socket is seen at once, and how soon matters less than
+/// which of the slow ones is slower.
+const DECADES: f64 = 2.0;
 /// From fast to slow.
 const COLOURS: [(u8, u8, u8); 5] = [
     (0xFD, 0xE7, 0x25),
@@ -38,16 +41,22 @@ pub(super) fn matrices(cells: &[CellRecord]) -> Result<Vec<Plot>, PlotError> {
             _ => None,
         })
     };
-    let (low, high) = times().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), time| {
+    let (least, high) = times().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), time| {
         (low.min(time), high.max(time))
     });
-    let (low, high) = if low.is_finite() {
-        (low, high)
+    let scale = if least.is_finite() {
+        Scale {
+            least,
+            low: least.max(high - DECADES),
+            high,
+        }
     } else {
-        (0.0, 0.0)
+        Scale {
+            least: 0.0,
+            low: 0.0,
+            high: 0.0,
+        }
     };
-    // Equal times all have the middle's colour.
-    let scale = Scale { low, high };
     let mut plots = Vec::new();
     for matrix in Matrix::all(cells) {
         if !matrix.faults.is_empty() {
@@ -61,8 +70,10 @@ fn log(ns: u64) -> f64 {
     float_u(ns.max(1)).log10()
 }
 
-/// The logarithms of the shortest and the longest time that have a colour.
+/// The logarithms of the shortest and the longest time that have a colour of their own.
 struct Scale {
+    /// The shortest time of all.
+    least: f64,
     low: f64,
     high: f64,
 }
@@ -282,7 +293,10 @@ fn key(area: &Area<'_>, top: i32, left: i32, scale: &Scale) -> Result<(), PlotEr
     // Both ends first, so that they are always told; round values between them where there is room.
     let round = value_ticks(scale.low, scale.high).into_iter();
     let round = round.filter(|mark| (scale.low..=scale.high).contains(mark));
-    let ends = [scale.low, scale.high].map(|end| (end, format::span(whole(10_f64.powf(end)))));
+    let mut ends = [scale.low, scale.high].map(|end| (end, format::span(whole(10_f64.powf(end)))));
+    if scale.low > scale.least {
+        ends[0].1.insert_str(0, "≤ ");
+    }
     let mut taken: Vec<(i32, i32)> = Vec::new();
     for (mark, label) in ends.into_iter().chain(round.map(|mark| (mark, span(mark)))) {
         let (at, half) = (along(mark), text_width(&label) / 2 + 5);
@@ -296,21 +310,21 @@ fn key(area: &Area<'_>, top: i32, left: i32, scale: &Scale) -> Result<(), PlotEr
     }
     let left_of = text(HPos::Left, VPos::Center);
     let middle = top + 7;
-    let mut x = x + STEPS * STEP + 34;
+    let mut x = x + STEPS * STEP + 48;
     cross(area, (x, middle))?;
     area.draw(&Text::new(
         "never noticed",
         (x + 14, middle),
         left_of.clone(),
     ))?;
-    x += 124;
+    x += 122;
     outline(area, (x, top - 2), (x + 20, top + 16))?;
     area.draw(&Text::new(
         "outside its bound",
         (x + 30, middle),
         left_of.clone(),
     ))?;
-    x += 166;
+    x += 162;
     area.draw(&Text::new(
         format!("{ABSENT}  not measured"),
         (x, middle),
