@@ -110,6 +110,9 @@ pub(super) fn blank(kind: Kind, plan: &CostPlan, environment: Environment) -> Re
         headline_ratio: None,
         drop_free_rung: None,
         scale: None,
+        cells: Vec::new(),
+        detection: None,
+        storm: None,
         samples: Vec::new(),
     }
 }

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod arm;
+mod detection;
 mod histogram;
 mod meters;
 mod scale;
@@ -17,6 +18,10 @@ mod scale;
 pub use arm::{
     ArmRecord, Burst, Comparison, ComparisonEntry, CpuNanos, Drops, Estimate, MemoryPerConnection,
     OpeningPressure, OpeningRecord, ProbeRecord, RatioRecord, RoundRecord, Rung, WireRecord,
+};
+pub use detection::{
+    CellRecord, ClaimRecord, DetectionRecord, LeftBehind, MechanismSettings, OracleRecord,
+    StormRecord, StormRun, ThresholdPoint,
 };
 pub use histogram::{HistogramError, HistogramRecord, decode, encode, merge, new_histogram};
 pub use meters::{CoreCpu, IdlePhase, MeterRecord, NoiseRecord, SoakRecord, ThreadCpu};
@@ -41,6 +46,10 @@ pub enum Kind {
     /// `scale`: the same over a ladder of connection counts, or of ticks. The arms stand in
     /// [`Record::scale`], rung by rung, and `arms` is empty.
     Scale,
+    /// `detect`: the fault lab. The figures stand in [`Record::cells`] and [`Record::detection`], and `arms` is empty.
+    Detection,
+    /// `storm`: reconnect storms and churn. The figures stand in [`Record::storm`], and `arms` is empty.
+    Storm,
 }
 
 /// One run, whole.
@@ -85,6 +94,15 @@ pub struct Record {
     /// The rungs of `scale`; absent in every other kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<ScaleRecord>,
+    /// Of `detect`: one entry per fault, mechanism and seat; empty in every other kind.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cells: Vec<CellRecord>,
+    /// Of `detect`: the lab, and what the cells say together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detection: Option<DetectionRecord>,
+    /// Of `storm`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storm: Option<StormRecord>,
     /// One row a second, all arms in the order they ran.
     pub samples: Vec<Sample>,
 }

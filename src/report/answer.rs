@@ -5,13 +5,16 @@
 //! interval when the record compared just these two, and otherwise the widest one the two intervals
 //! allow.
 
-use super::format;
-use crate::record::{ArmRecord, Comparison, Estimate, Record};
+use super::{detection, format, scale, storm};
+use crate::record::{ArmRecord, Comparison, Estimate, Kind, Record};
 
 /// The sentences a reader must not miss, most important first.
 pub(super) fn headline(record: &Record) -> Vec<String> {
-    if let Some(scale) = &record.scale {
-        return super::scale::headline(record, scale);
+    match (record.kind, &record.scale) {
+        (_, Some(scale)) => return scale::headline(record, scale),
+        (Kind::Detection, _) => return detection::headline(record),
+        (Kind::Storm, _) => return storm::headline(record),
+        _ => {}
     }
     let mut sentences: Vec<String> = record.arms.iter().filter_map(harm).collect();
     let answer = match &record.drop_free_rung {
@@ -199,8 +202,10 @@ pub(super) fn verdict(record: &Record) -> String {
     } else {
         ""
     };
+    let counted =
+        detection::counts(record).map_or_else(String::new, |counts| format!("; {counts}"));
     if record.valid {
-        return format!("Valid: every check held.{cut}");
+        return format!("Valid: every check held{counted}.{cut}");
     }
     let reasons: Vec<&str> = record
         .warnings
@@ -213,7 +218,7 @@ pub(super) fn verdict(record: &Record) -> String {
     } else {
         reasons.join(", ")
     };
-    format!("INVALID ({why}): do not quote these numbers.{cut}")
+    format!("INVALID ({why}): do not quote these numbers{counted}.{cut}")
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub fn samples_csv(samples: &[Sample]) -> String {
 }
 
 /// Quotes a field when the format asks for it (RFC 4180, section 2, rules 5 to 7).
-fn field(value: &str) -> String {
+pub(super) fn field(value: &str) -> String {
     if value.contains(['"', ',', '\n', '\r']) {
         format!("\"{}\"", value.replace('"', "\"\""))
     } else {

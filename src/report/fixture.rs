@@ -423,6 +423,9 @@ pub(crate) fn record() -> Record {
         comparisons: comparisons(),
         drop_free_rung: Some(rung()),
         scale: None,
+        cells: Vec::new(),
+        detection: None,
+        storm: None,
         samples: samples(),
     }
 }

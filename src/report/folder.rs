@@ -4,14 +4,16 @@
 //! touches the disk. A hidden folder beside the target takes the files; when all are on the disk it
 //! gets its final name in one step.
 
-use super::{hgrm, hlog, html, plots, samples_csv};
-use crate::record::{ArmRecord, Record, SCHEMA_VERSION, ScaleAxis};
+use super::hlog::{Interval, interval_log};
+use super::{detection, hgrm, hlog, html, plots, samples_csv, storm};
+use crate::record::{ArmRecord, HistogramRecord, Kind, Record, SCHEMA_VERSION, ScaleAxis};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 const RECORD: &str = "record.json";
 /// Names tried before giving up: `out`, `out.2`, … `out.9999`.
@@ -244,6 +246,7 @@ fn rendered(record: &Record) -> Result<Vec<(String, String)>, FolderError> {
         let stem = format!("{}@hold", safe(&hold.arm.name));
         files.extend(histograms(&hold.arm, &stem)?);
     }
+    files.extend(of_the_run(record)?);
     let plots = plots(record).map_err(|error| damaged("charts", &error))?;
     files.push(("report.html".to_owned(), html::page(record, &plots)));
     files.extend(
@@ -266,6 +269,54 @@ fn histograms(arm: &ArmRecord, stem: &str) -> Result<Vec<(String, String)>, Fold
         files.extend(log.map(|log| (file, log)));
     }
     Ok(files)
+}
+
+/// The files of histograms that belong to no arm: a fault lab's cells, a storm's runs.
+fn of_the_run(record: &Record) -> Result<Vec<(String, String)>, FolderError> {
+    let mut files = Vec::new();
+    if record.kind == Kind::Detection {
+        files.push(("cells.csv".to_owned(), detection::cells_csv(&record.cells)));
+    }
+    for (stem, cell) in detection::stems(&record.cells, safe) {
+        files.extend(summed(record, &stem, "detection", &cell.histogram)?);
+    }
+    let storm = record.storm.iter();
+    for (run, name) in storm.flat_map(|storm| storm.runs.iter().zip(storm::run_names(storm))) {
+        for (histogram, stored) in &run.histograms {
+            files.extend(summed(record, &safe(&name), histogram, stored)?);
+        }
+    }
+    Ok(files)
+}
+
+/// Both files of one histogram, none if it is empty. The record does not say when each value was recorded, so the log
+/// has one interval: the whole run.
+fn summed(
+    record: &Record,
+    stem: &str,
+    name: &str,
+    stored: &HistogramRecord,
+) -> Result<Vec<(String, String)>, FolderError> {
+    if stored.count == 0 {
+        return Ok(Vec::new());
+    }
+    let table = format!("{stem}.{}.hgrm", safe(name));
+    let log = format!("{stem}.{}.hlog", safe(name));
+    let histogram = stored
+        .histogram()
+        .map_err(|error| damaged(&table, &error))?;
+    let began = humantime::parse_rfc3339(&record.started_at)
+        .ok()
+        .and_then(|began| began.duration_since(UNIX_EPOCH).ok());
+    let began = began.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0));
+    let interval = Interval {
+        started_epoch_ms: began,
+        length_ns: record.duration_ms.saturating_mul(1_000_000),
+        encoded: &stored.v2_deflate_base64,
+    };
+    let text = interval_log(stem, name, &[interval]).map_err(|error| damaged(&log, &error))?;
+    let percentiles = hgrm(&histogram, &format!("{stem} {name}"));
+    Ok(vec![(table, percentiles), (log, text)])
 }
 
 fn damaged(what: &str, error: &dyn std::fmt::Display) -> FolderError {

@@ -214,3 +214,80 @@ fn a_record_of_before_there_was_scale_still_opens() {
     assert_eq!(read.arms[0].rounds_detail[0].opening.took_ns, None);
     assert!(read.scale.is_none());
 }
+
+/// Writes a lab and a storm to look at, when told where to.
+#[test]
+fn lab_and_storm_for_the_eye() {
+    let Some(out) = std::env::var_os("RINGBEAT_WRITE_FIXTURES") else {
+        return;
+    };
+    let records = [
+        ("detection", detection::fixture::record()),
+        ("storm", storm::fixture::record()),
+    ];
+    for (name, record) in records {
+        let place = ResultFolder::reserve(&Path::new(&out).join(name)).unwrap();
+        let dir = place.write(&record).unwrap();
+        for width in [0, 60, 80, 120] {
+            let text = crate::report::table(&record, Some(width).filter(|width| *width > 0));
+            fs::write(dir.join(format!("table-{width}.txt")), text).unwrap();
+        }
+        fs::write(dir.join("table.md"), crate::report::markdown_table(&record)).unwrap();
+    }
+}
+
+#[test]
+fn a_lab_keeps_a_histogram_of_every_cell_that_noticed() {
+    let home = tempfile::tempdir().unwrap();
+    let record = detection::fixture::record();
+    let place = ResultFolder::reserve(&home.path().join("run")).unwrap();
+    let kept = place.write(&record).unwrap();
+    let files = names(&kept);
+    let ending = |end: &str| files.iter().filter(|name| name.ends_with(end)).count();
+    let noticed = record.cells.iter().filter(|cell| cell.histogram.count > 0);
+    let noticed = noticed.count();
+    assert!(noticed > 50);
+    assert_eq!(ending(".detection.hgrm"), noticed);
+    assert_eq!(ending(".detection.hlog"), noticed);
+    for must in [
+        "power-cut.keepalive.server.detection.hlog",
+        "cells.csv",
+        "detection-matrix-server.svg",
+        "detection-matrix-client.svg",
+        "thresholds.svg",
+    ] {
+        assert!(files.contains(&must.to_owned()), "{must} in {files:?}");
+    }
+    let log = kept.join("power-cut.keepalive.server.detection.hlog");
+    let log = fs::read_to_string(log).unwrap();
+    assert!(
+        log.contains("\nTag=detection,1767225600.000,312.000,"),
+        "{log}"
+    );
+    rewrite_rendered(&kept, &load(&kept).unwrap()).unwrap();
+    assert_eq!(names(&kept), files);
+}
+
+#[test]
+fn a_storm_keeps_both_histograms_of_every_run() {
+    let home = tempfile::tempdir().unwrap();
+    let place = ResultFolder::reserve(&home.path().join("run")).unwrap();
+    let kept = place.write(&storm::fixture::record()).unwrap();
+    for backoff in ["full-jitter", "no-jitter", "immediate"] {
+        for file in [
+            "recovery.hgrm",
+            "recovery.hlog",
+            "connect.hgrm",
+            "connect.hlog",
+        ] {
+            assert!(
+                kept.join(format!("{backoff}.{file}")).is_file(),
+                "{backoff} {file}"
+            );
+        }
+    }
+    assert!(kept.join("recovery.svg").is_file() && kept.join("connect.svg").is_file());
+    let read = load(&kept).unwrap();
+    rewrite_rendered(&kept, &read).unwrap();
+    assert_eq!(read.storm.unwrap().runs.len(), 3);
+}

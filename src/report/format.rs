@@ -138,6 +138,18 @@ pub(super) fn superscript(number: usize) -> String {
     number.to_string().chars().map(mark).collect()
 }
 
+/// `name` in lines of at most `longest` characters where its hyphens allow that.
+pub(super) fn hyphenated(name: &str, longest: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in name.split_inclusive('-') {
+        match lines.last_mut() {
+            Some(line) if line.len() + part.len() <= longest => line.push_str(part),
+            _ => lines.push(part.to_owned()),
+        }
+    }
+    lines
+}
+
 /// A signed integer for arithmetic whose result is only displayed.
 #[expect(clippy::cast_precision_loss, reason = "for display")]
 pub(super) fn float(value: i64) -> f64 {
@@ -223,5 +235,8 @@ mod tests {
         );
         assert_eq!(superscript(12), "¹²");
         assert_eq!(whole(-1.0), 0);
+        let lines = ["keepalive-", "user-timeout"];
+        assert_eq!(hyphenated("keepalive-user-timeout", 12), lines);
+        assert_eq!(hyphenated("both", 2), ["both"]);
     }
 }

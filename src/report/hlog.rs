@@ -40,30 +40,54 @@ pub fn hlog(arm: &ArmRecord, name: &str) -> Result<Option<String>, HlogError> {
         .iter()
         .filter_map(|round| Some((round, round.histograms.get(name)?)))
         .collect();
-    let Some(first) = rounds.iter().map(|(r, _)| r.window_started_epoch_ms).min() else {
+    if rounds.is_empty() {
         return Ok(None);
-    };
+    }
+    let intervals = rounds.into_iter().map(|(round, encoded)| Interval {
+        started_epoch_ms: round.window_started_epoch_ms,
+        length_ns: round.window_ns,
+        encoded,
+    });
+    interval_log(&arm.name, name, &intervals.collect::<Vec<_>>()).map(Some)
+}
+
+/// One line of a log: when its values were recorded, and the stored histogram of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Interval<'a> {
+    pub(super) started_epoch_ms: u64,
+    pub(super) length_ns: u64,
+    pub(super) encoded: &'a str,
+}
+
+/// The log of `intervals`, tagged with `name`; `owner` is whose values they are, for the leading comment.
+pub(super) fn interval_log(
+    owner: &str,
+    name: &str,
+    intervals: &[Interval<'_>],
+) -> Result<String, HlogError> {
     let tag = Tag::new(name).ok_or_else(|| HlogError::Tag(name.to_owned()))?;
-    let start = UNIX_EPOCH + Duration::from_millis(first);
+    let first = intervals.iter().map(|each| each.started_epoch_ms).min();
+    let start = UNIX_EPOCH + Duration::from_millis(first.unwrap_or(0));
+    let owner: String = owner.chars().filter(|c| !c.is_control()).collect();
     let mut log = Vec::new();
     let mut serializer = V2DeflateSerializer::new();
     let failed = |error: &dyn std::fmt::Display| HlogError::Write(error.to_string());
     let mut writer = IntervalLogWriterBuilder::new()
         .add_comment("[Histogram log format version 1.3]")
-        .add_comment(&format!("[{} {name}; values in nanoseconds]", arm.name))
+        .add_comment(&format!("[{owner} {name}; values in nanoseconds]"))
         .with_start_time(start)
         .with_max_value_divisor(NS_PER_MS)
         .begin_log_with(&mut log, &mut serializer)
         .map_err(|error| failed(&error))?;
-    for (round, encoded) in rounds {
-        let window = Duration::from_nanos(round.window_ns);
-        let began = Duration::from_millis(round.window_started_epoch_ms);
+    for each in intervals {
+        let length = Duration::from_nanos(each.length_ns);
+        let began = Duration::from_millis(each.started_epoch_ms);
         writer
-            .write_histogram(&decode(encoded)?, began, window, Some(tag))
+            .write_histogram(&decode(each.encoded)?, began, length, Some(tag))
             .map_err(|error| failed(&error))?;
     }
     let text = String::from_utf8(log).map_err(|error| failed(&error))?;
-    Ok(Some(with_legend(&text)))
+    Ok(with_legend(&text))
 }
 
 /// Puts the legend after the header's comments.

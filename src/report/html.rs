@@ -10,8 +10,8 @@ use super::answer;
 use super::format::{self, ABSENT, superscript};
 use super::plot::{Plot, PlotError, plots};
 use super::rows::{CostTable, Row};
-use super::scale;
 use super::text::settings;
+use super::{detection, scale, storm};
 use crate::record::{ArmRecord, Comparison, Environment, Kind, Record, Rung};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::collections::BTreeMap;
@@ -31,6 +31,8 @@ pub(super) fn page(record: &Record, plots: &[Plot]) -> String {
     let usual = match record.kind {
         Kind::Cost => "heartbeat and keepalive compared",
         Kind::Scale => "heartbeat and keepalive at scale",
+        Kind::Detection => "who notices a dead peer, and when",
+        Kind::Storm => "reconnect storms and churn",
     };
     let title = record.label.as_deref().unwrap_or(usual);
     html! {
@@ -53,8 +55,12 @@ pub(super) fn page(record: &Record, plots: &[Plot]) -> String {
                     p.verdict.bad[!record.valid] { (answer::verdict(record)) }
                 }
                 main {
-                    @if let Some(scale) = &record.scale { (scale::body(record, scale, plots)) }
-                    @else { (body(record, plots)) }
+                    @match (record.kind, &record.scale) {
+                        (_, Some(scale)) => (scale::body(record, scale, plots)),
+                        (Kind::Detection, _) => (detection::body(record, plots)),
+                        (Kind::Storm, _) => (storm::body(record, plots)),
+                        _ => (body(record, plots)),
+                    }
                 }
                 footer { p.quiet { "Rendered from record.json beside this page; "
                     "ringbeat report renders it again." } }
@@ -122,6 +128,11 @@ pub(super) fn warnings(record: &Record) -> Markup {
 }
 
 pub(super) fn cost_table(table: &CostTable) -> Markup {
+    html! { (grid(table)) (footnotes(table)) }
+}
+
+/// The table without its footnotes.
+pub(super) fn grid(table: &CostTable) -> Markup {
     let winners = table.has_winners();
     let columns = table.arms.len() + 1 + usize::from(winners);
     html! {
@@ -142,7 +153,6 @@ pub(super) fn cost_table(table: &CostTable) -> Markup {
                 }
             }
         }
-        (footnotes(table))
     }
 }
 
@@ -167,6 +177,19 @@ fn footnotes(table: &CostTable) -> Markup {
             ul.notes {
                 @for (place, note) in table.notes.iter().enumerate() {
                     li { (superscript(place + 1)) " " (ABSENT) " because " (note) }
+                }
+            }
+        }
+    }
+}
+
+/// Footnotes that are sentences of their own; number 1 is the first.
+pub(super) fn marks(notes: &[String]) -> Markup {
+    html! {
+        @if !notes.is_empty() {
+            ul.notes {
+                @for (place, note) in notes.iter().enumerate() {
+                    li { (superscript(place + 1)) " " (note) }
                 }
             }
         }
@@ -235,11 +258,11 @@ pub(super) fn killed<'a>(arms: impl Iterator<Item = &'a ArmRecord>) -> Markup {
     }
 }
 
-fn fact(key: &str, value: &str) -> Markup {
+pub(super) fn fact(key: &str, value: &str) -> Markup {
     html! { tr { th scope="row" { (key) } td.fact { (value) } } }
 }
 
-fn figure(plots: &[Plot], name: &str) -> Markup {
+pub(super) fn figure(plots: &[Plot], name: &str) -> Markup {
     html! { @if let Some(plot) = plots.iter().find(|plot| plot.name == name) { (drawing(plot)) } }
 }
 
@@ -292,25 +315,29 @@ pub(super) fn rounds<'a>(arms: impl Iterator<Item = &'a ArmRecord>) -> Markup {
     }
 }
 
+const METHOD: &str = "CPU per event is the whole machine's busy time in the steady window, less the same for the \
+    control arm with the same connections, divided by events. Arms take turns in rounds, on fresh sockets each. Square \
+    brackets hold the 95 % interval over rounds; “not resolved” means it does not rise above the noise. RTT runs from \
+    sending to the ack; response time from when the heartbeat was due, so a stalled sender cannot hide delay. Lateness \
+    is how long after its tick a timer entry was looked at; rounding up to the tick, less than one tick, comes on top. A \
+    connection's first exchange is acknowledged at once and costs one packet more than the model; a window that begins \
+    less than one interval after the last connection sees some of these.";
+
 pub(super) fn method(record: &Record) -> Markup {
+    method_and_settings(record, METHOD, &[])
+}
+
+/// How it was measured, the command, and those settings whose keys are `chosen`; all of them when none is.
+pub(super) fn method_and_settings(record: &Record, prose: &str, chosen: &[&str]) -> Markup {
+    let mut shown = settings(&record.config);
+    shown.retain(|(key, _)| chosen.is_empty() || chosen.contains(key));
     html! {
         details {
             summary { "Method and settings" }
-            p {
-                "CPU per event is the whole machine's busy time in the steady window, less "
-                "the same for the control arm with the same connections, divided by events. "
-                "Arms take turns in rounds, on fresh sockets each. Square brackets hold the "
-                "95 % interval over rounds; “not resolved” means it does not rise above the "
-                "noise. RTT runs from sending to the ack; response time from when the "
-                "heartbeat was due, so a stalled sender cannot hide delay. Lateness is how long "
-                "after its tick a timer entry was looked at; rounding up to the tick, less than "
-                "one tick, comes on top. A connection's first exchange is acknowledged at once "
-                "and costs one packet more than the model; a window that begins less than one "
-                "interval after the last connection sees some of these."
-            }
+            p { (prose) }
             p { "Command: " code { (record.command) } }
             div.scroll { table { tbody {
-                @for (key, value) in settings(&record.config) { (fact(key, &value)) }
+                @for (key, value) in &shown { (fact(key, value)) }
             } } }
         }
     }

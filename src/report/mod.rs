@@ -15,22 +15,26 @@
 //! | [`hgrm()`] | percentile distribution | HdrHistogram's plotter, gnuplot |
 //! | [`hlog()`] | interval log, one line per round | `HistogramLogProcessor` and its kin |
 //! | [`samples_csv`] | one row a second | a spreadsheet |
+//! | `cells_csv` | one row a cell of a fault lab | a spreadsheet |
 //! | [`ResultFolder`] | all of the above beside `record.json`, whole or not at all | keeping |
 
 #![forbid(unsafe_code)]
 
 mod answer;
 mod csv;
+mod detection;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod folder;
 mod format;
+mod grid;
 mod hgrm;
 mod hlog;
 mod html;
 mod plot;
 mod rows;
 mod scale;
+mod storm;
 mod text;
 
 pub use csv::samples_csv;

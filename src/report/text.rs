@@ -5,30 +5,26 @@
 //! blocks of fewer arms.
 
 use super::answer;
-use super::format::{self, superscript};
+use super::format;
+use super::grid::{cells, draw, footnotes, header, markdown_line, wrap};
 use super::rows::{CostTable, Row};
-use super::scale;
-use crate::record::{Config, Record, Warning};
+use super::{detection, scale, storm};
+use crate::record::{Config, Kind, Record, Warning};
 use crate::units::HumanBytes;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use std::fmt::Write as _;
 
 /// Paragraph width where the terminal's is unknown.
 const PARAGRAPH: usize = 100;
-/// What a column needs before the table is split: label, arm, winner; then borders and padding of
-/// each.
-const LABEL: usize = 20;
-const ARM: usize = 14;
-const WINNER: usize = 18;
-const FRAME: usize = 3;
-
 /// The end of a run for a person: answer, table, winners, warnings, verdict. `width` is the
 /// terminal's; without one the table is as wide as it needs to be.
 #[must_use]
 pub fn table(record: &Record, width: Option<u16>) -> String {
     let paragraph = width.map_or(PARAGRAPH, |w| usize::from(w).min(PARAGRAPH));
-    if let Some(scale) = &record.scale {
-        return scale::text(record, scale, width, paragraph);
+    match (record.kind, &record.scale) {
+        (_, Some(scale)) => return scale::text(record, scale, width, paragraph),
+        (Kind::Detection, _) => return detection::text(record, width, paragraph),
+        (Kind::Storm, _) => return storm::text(record, width, paragraph),
+        _ => {}
     }
     let mut text = String::new();
     for sentence in answer::headline(record) {
@@ -87,15 +83,15 @@ const BRIEF: [&str; 11] = [
 /// the whole table says why.
 #[must_use]
 pub fn markdown_table(record: &Record) -> String {
-    if let Some(scale) = &record.scale {
-        return scale::markdown(record, scale);
+    match (record.kind, &record.scale) {
+        (_, Some(scale)) => return scale::markdown(record, scale),
+        (Kind::Detection, _) => return detection::markdown(record),
+        (Kind::Storm, _) => return storm::markdown(record),
+        _ => {}
     }
     let whole = CostTable::new(&record.arms, &record.comparisons);
     let mut text = format!("{}\n\n", answer::headline(record).join(" "));
-    let mut line = |cells: Vec<String>| {
-        let safe: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
-        writeln!(text, "| {} |", safe.join(" | ")).unwrap_or_default();
-    };
+    let mut line = |cells: Vec<String>| text.push_str(&markdown_line(&cells));
     line(header(&whole.arms, true));
     line(vec!["---".to_owned(); whole.arms.len() + 2]);
     let rows = whole.groups.iter().flat_map(|group| &group.rows);
@@ -198,90 +194,6 @@ pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
     ]
 }
 
-pub(super) fn header(arms: &[String], with_winner: bool) -> Vec<String> {
-    let mut titles = vec![String::new()];
-    titles.extend(arms.iter().cloned());
-    if with_winner {
-        titles.push("winner".to_owned());
-    }
-    titles
-}
-
-pub(super) fn cells(row: &Row, arms: std::ops::Range<usize>, with_winner: bool) -> Vec<String> {
-    let mut cells = vec![row.label.clone()];
-    cells.extend(row.cells[arms].iter().map(super::rows::Cell::marked));
-    if with_winner {
-        cells.push(row.winner.clone());
-    }
-    cells
-}
-
-/// Draws the table in as many blocks as `width` asks for.
-pub(super) fn draw(whole: &CostTable, width: Option<u16>) -> String {
-    let arms = whole.arms.len();
-    let winners = whole.has_winners();
-    let natural = block(whole, 0..arms, winners, None);
-    let Some(width) = width else {
-        return natural;
-    };
-    let room = usize::from(width);
-    if natural.lines().all(|line| line.chars().count() <= room) {
-        return natural;
-    }
-    let room = room.saturating_sub(LABEL + FRAME + 1);
-    let with_winner = winners && room.saturating_sub(WINNER + FRAME) / (ARM + FRAME) >= arms;
-    let per_block = (room / (ARM + FRAME)).clamp(1, arms.max(1));
-    if with_winner || per_block >= arms {
-        return block(whole, 0..arms, with_winner, Some(width));
-    }
-    let starts = (0..arms).step_by(per_block);
-    let blocks = starts.map(|s| block(whole, s..arms.min(s + per_block), false, Some(width)));
-    blocks.collect::<Vec<_>>().join("\n")
-}
-
-fn block(
-    whole: &CostTable,
-    arms: std::ops::Range<usize>,
-    with_winner: bool,
-    width: Option<u16>,
-) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_FULL_CONDENSED);
-    if let Some(width) = width {
-        table
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_width(width);
-    }
-    let last_arm = arms.len();
-    let aligned = |texts: Vec<String>| -> Vec<Cell> {
-        let place = |(column, text): (usize, String)| {
-            let figure = column > 0 && column <= last_arm;
-            let side = if figure {
-                CellAlignment::Right
-            } else {
-                CellAlignment::Left
-            };
-            Cell::new(text).set_alignment(side)
-        };
-        texts.into_iter().enumerate().map(place).collect()
-    };
-    table.set_header(aligned(header(&whole.arms[arms.clone()], with_winner)));
-    for group in &whole.groups {
-        table.add_row(vec![Cell::new(format!("▸ {}", group.title))]);
-        for row in &group.rows {
-            table.add_row(aligned(cells(row, arms.clone(), with_winner)));
-        }
-    }
-    format!("{table}\n")
-}
-
-pub(super) fn footnotes(whole: &CostTable, width: usize) -> String {
-    let line = |(place, note): (usize, &String)| {
-        wrap(&format!("{} {note}", superscript(place + 1)), width, "  ")
-    };
-    whole.notes.iter().enumerate().map(line).collect()
-}
-
 fn winners(record: &Record, width: usize) -> String {
     let said: String = record
         .comparisons
@@ -309,44 +221,6 @@ pub(super) fn warnings(warnings: &[Warning], width: usize) -> String {
         text.push_str(&wrap(&format!("  → {}", warning.advice), width, "    "));
     }
     text
-}
-
-/// Breaks `text` at spaces so that no line exceeds `width`; later lines begin with `indent`. A word
-/// longer than a line is cut.
-pub(super) fn wrap(text: &str, width: usize, indent: &str) -> String {
-    let width = width.max(indent.len() + 8);
-    let lead: String = text.chars().take_while(|c| *c == ' ').collect();
-    let (mut wrapped, mut line, mut used) = (String::new(), lead.clone(), lead.len());
-    let mut fresh = true;
-    for word in text
-        .split_whitespace()
-        .flat_map(|word| pieces(word, width - indent.len()))
-    {
-        let length = word.chars().count();
-        if !fresh && used + 1 + length > width {
-            writeln!(wrapped, "{line}").unwrap_or_default();
-            indent.clone_into(&mut line);
-            used = indent.len();
-            fresh = true;
-        }
-        if !fresh {
-            line.push(' ');
-            used += 1;
-        }
-        line.push_str(&word);
-        used += length;
-        fresh = false;
-    }
-    writeln!(wrapped, "{line}").unwrap_or_default();
-    wrapped
-}
-
-fn pieces(word: &str, longest: usize) -> Vec<String> {
-    let characters: Vec<char> = word.chars().collect();
-    characters
-        .chunks(longest.max(1))
-        .map(|piece| piece.iter().collect())
-        .collect()
 }
 
 #[cfg(test)]
@@ -434,11 +308,5 @@ mod tests {
             (older.timers.as_str(), older.sweep_period_ms),
             ("wheel", None)
         );
-    }
-
-    #[test]
-    fn wrapping_cuts_only_words_longer_than_a_line() {
-        assert_eq!(wrap("one two three", 9, "  "), "one two\n  three\n");
-        assert!(wrap(&"x".repeat(40), 16, "").lines().all(|l| l.len() <= 16));
     }
 }

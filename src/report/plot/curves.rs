@@ -15,7 +15,7 @@ use plotters::style::{Color, IntoFont, RGBColor};
 
 const FLOOR: RGBColor = RGBColor(0x00, 0x00, 0x00);
 /// Light to dark, for what rises from rung to rung or from median to tail.
-const RISING: [RGBColor; 6] = [
+pub(super) const RISING: [RGBColor; 6] = [
     RGBColor(0x9E, 0xCA, 0xE1),
     RGBColor(0x6B, 0xAE, 0xD6),
     RGBColor(0x42, 0x92, 0xC6),
@@ -78,7 +78,7 @@ pub(super) fn curves(scale: &ScaleRecord) -> Result<Vec<Plot>, PlotError> {
             Some(Entry {
                 name: rung_name(scale.axis, rung),
                 colour: RISING[place.min(RISING.len() - 1)],
-                arm: leading_arm(&rung.arms)?,
+                histograms: &leading_arm(&rung.arms)?.histograms,
             })
         })
         .collect();
@@ -351,13 +351,13 @@ fn lines(area: &Area<'_>, scale: &ScaleRecord, chart: &Chart<'_>) -> Result<(), 
 }
 
 /// A power of ten back from its logarithm, to three digits.
-fn rounded(value: f64) -> f64 {
+pub(super) fn rounded(value: f64) -> f64 {
     let step = 10_f64.powf(value.abs().max(f64::MIN_POSITIVE).log10().floor() - 2.0);
     (value / step).round() * step
 }
 
 /// The places in rising order, without those nearer than `least` to the one before.
-fn apart(mut places: Vec<f64>, least: f64) -> Vec<f64> {
+pub(super) fn apart(mut places: Vec<f64>, least: f64) -> Vec<f64> {
     places.sort_by(f64::total_cmp);
     let mut kept: Vec<f64> = Vec::new();
     for place in places {

@@ -8,10 +8,13 @@
 mod bars;
 mod canvas;
 mod curves;
+mod matrix;
 mod percentile;
+mod recovery;
+mod thresholds;
 mod timeline;
 
-use crate::record::{HistogramError, Record};
+use crate::record::{HistogramError, Kind, Record};
 
 /// One chart.
 #[derive(Clone, Debug)]
@@ -55,6 +58,24 @@ pub fn plots(record: &Record) -> Result<Vec<Plot>, PlotError> {
         plots.extend(curves::curves(scale)?);
         plots.extend(timeline::timeline(record)?);
         return Ok(plots);
+    }
+    match record.kind {
+        Kind::Detection => {
+            plots.extend(matrix::matrices(&record.cells)?);
+            if let Some(lab) = &record.detection {
+                plots.extend(thresholds::thresholds(&lab.thresholds)?);
+            }
+            plots.extend(timeline::timeline(record)?);
+            return Ok(plots);
+        }
+        Kind::Storm => {
+            if let Some(storm) = &record.storm {
+                plots.extend(recovery::recovery(storm)?);
+            }
+            plots.extend(timeline::timeline(record)?);
+            return Ok(plots);
+        }
+        Kind::Cost | Kind::Scale => {}
     }
     let entries: Vec<_> = record.arms.iter().map(percentile::Entry::of).collect();
     plots.extend(bars::cpu_per_event(record)?);

@@ -5,20 +5,22 @@
 
 use super::canvas::{Axis, Canvas, GRID, INK, LABEL_SIZE, arm_colour};
 use super::{Plot, PlotError};
-use crate::record::ArmRecord;
+use crate::record::{ArmRecord, HistogramRecord};
 use crate::report::format::{self, float_i, float_u, whole};
 use plotters::prelude::{ChartBuilder, LineSeries};
 use plotters::style::{Color, IntoFont, RGBColor};
+use std::collections::BTreeMap;
 
 const TICKS_PER_HALF_DISTANCE: u32 = 5;
 
 /// A histogram worth a chart.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subject {
-    histogram: &'static str,
-    name: &'static str,
-    title: &'static str,
-    axis: &'static str,
+    pub(super) histogram: &'static str,
+    /// File name without extension.
+    pub(super) name: &'static str,
+    pub(super) title: &'static str,
+    pub(super) axis: &'static str,
 }
 
 /// The histograms worth a chart, in reading order.
@@ -61,7 +63,7 @@ struct Curve {
 pub(super) struct Entry<'a> {
     pub(super) name: String,
     pub(super) colour: RGBColor,
-    pub(super) arm: &'a ArmRecord,
+    pub(super) histograms: &'a BTreeMap<String, HistogramRecord>,
 }
 
 impl<'a> Entry<'a> {
@@ -70,7 +72,7 @@ impl<'a> Entry<'a> {
         Self {
             name: arm.name.clone(),
             colour: arm_colour(&arm.name),
-            arm,
+            histograms: &arm.histograms,
         }
     }
 }
@@ -107,12 +109,7 @@ pub(super) fn percentiles(
 }
 
 fn curve(entry: &Entry<'_>, name: &str) -> Result<Option<Curve>, PlotError> {
-    let Some(stored) = entry
-        .arm
-        .histograms
-        .get(name)
-        .filter(|stored| stored.count > 0)
-    else {
+    let Some(stored) = entry.histograms.get(name).filter(|stored| stored.count > 0) else {
         return Ok(None);
     };
     let histogram = stored.histogram()?;

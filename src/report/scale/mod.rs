@@ -10,8 +10,9 @@ pub(super) use table::table;
 
 use super::answer::{self, event_word, harm, verdict};
 use super::format;
+use super::grid::{self, draw, footnotes, wrap};
 use super::rows::CONTROL;
-use super::text::{cells, draw, footnotes, header, warnings, wrap};
+use super::text::warnings;
 use crate::record::{
     ArmRecord, FloorRecord, Record, ScaleAxis, ScaleMemory, ScaleRecord, ScaleRung,
 };
@@ -217,23 +218,7 @@ pub(super) fn markdown(record: &Record, scale: &ScaleRecord) -> String {
     if scale.rungs.is_empty() {
         return format::plain(&text);
     }
-    let whole = table(scale);
-    let mut line = |cells: Vec<String>| {
-        let safe: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
-        writeln!(text, "| {} |", safe.join(" | ")).unwrap_or_default();
-    };
-    line(header(&whole.arms, false));
-    line(vec!["---".to_owned(); whole.arms.len() + 1]);
-    for group in &whole.groups {
-        let mut title = vec![format!("**{}**", group.title)];
-        title.resize(whole.arms.len() + 1, String::new());
-        line(title);
-        for row in &group.rows {
-            line(cells(row, 0..whole.arms.len(), false));
-        }
-    }
-    text.push('\n');
-    text.push_str(&footnotes(&whole, usize::MAX / 2));
+    text.push_str(&grid::markdown(&table(scale)));
     format::plain(&text)
 }
 

@@ -1,0 +1,191 @@
+//! A storm's recovery: which part of the dropped connections was back after how long, one line per way of backing off.
+//!
+//! Does not smooth: the lines join the histogram's own percentiles. Time on a logarithmic axis, per cent of those
+//! dropped.
+
+use super::canvas::{Area, Axis, Canvas, GRID, INK, LABEL_SIZE};
+use super::percentile::{Entry, Subject, percentiles, span, value_ticks};
+use super::{Plot, PlotError};
+use crate::record::{StormRecord, StormRun};
+use crate::report::format::{self, compact, float_u};
+use crate::report::storm::run_names;
+use plotters::prelude::{ChartBuilder, LineSeries};
+use plotters::style::{Color, IntoFont, RGBColor};
+
+/// Steps of a line.
+const STEPS: u32 = 200;
+const CONNECT: Subject = Subject {
+    histogram: "connect",
+    name: "connect",
+    title: "Connect latency by percentile: begun to established",
+    axis: "connect",
+};
+
+/// The curves of `storm` that have data.
+pub(super) fn recovery(storm: &StormRecord) -> Result<Vec<Plot>, PlotError> {
+    let mut plots: Vec<Plot> = back(storm)?.into_iter().collect();
+    let entries: Vec<Entry<'_>> = storm
+        .runs
+        .iter()
+        .zip(run_names(storm))
+        .map(|(run, name)| Entry {
+            colour: colour(&name),
+            name,
+            histograms: &run.histograms,
+        })
+        .collect();
+    plots.extend(percentiles(&entries, CONNECT)?);
+    Ok(plots)
+}
+
+/// The colour of a way of backing off.
+fn colour(name: &str) -> RGBColor {
+    match name {
+        "full-jitter" => RGBColor(0x00, 0x72, 0xB2),
+        "no-jitter" => RGBColor(0xD5, 0x5E, 0x00),
+        "immediate" => RGBColor(0x7F, 0x7F, 0x7F),
+        _ if name.starts_with("full-jitter") => RGBColor(0x56, 0xB4, 0xE9),
+        _ if name.starts_with("no-jitter") => RGBColor(0xE6, 0x9F, 0x00),
+        _ => RGBColor(0x00, 0x9E, 0x73),
+    }
+}
+
+struct Line {
+    name: String,
+    colour: RGBColor,
+    points: Vec<(f64, f64)>,
+}
+
+fn back(storm: &StormRecord) -> Result<Option<Plot>, PlotError> {
+    let mut lines = Vec::new();
+    let mut said = Vec::new();
+    for (run, name) in storm.runs.iter().zip(run_names(storm)) {
+        let points = cumulative(run)?;
+        if points.is_empty() {
+            continue;
+        }
+        let all = run.all_back_ns.map_or_else(
+            || {
+                format!(
+                    "{} of {}",
+                    format::count(run.recovered),
+                    format::count(run.dropped)
+                )
+            },
+            |after| format!("all after {}", format::span(after)),
+        );
+        said.push(format!("{name} {all}"));
+        lines.push(Line {
+            colour: colour(&name),
+            name,
+            points,
+        });
+    }
+    if lines.is_empty() {
+        return Ok(None);
+    }
+    let title = "Connections back, by the time since each was lost";
+    let canvas = Canvas {
+        name: "recovery",
+        title,
+        alternative: format!("{title}: {}.", said.join("; ")),
+        height: 440,
+        legend: lines
+            .iter()
+            .map(|line| (line.name.clone(), line.colour))
+            .collect(),
+    };
+    canvas.draw(|area| chart(area, &lines)).map(Some)
+}
+
+/// Time (logarithm of nanoseconds) and the per cent of those dropped that were back by then.
+fn cumulative(run: &StormRun) -> Result<Vec<(f64, f64)>, PlotError> {
+    let Some(stored) = run
+        .histograms
+        .get("recovery")
+        .filter(|times| times.count > 0)
+    else {
+        return Ok(Vec::new());
+    };
+    let histogram = stored.histogram()?;
+    let part = float_u(stored.count) / float_u(run.dropped.max(stored.count));
+    let point = |step: u32| {
+        let quantile = f64::from(step) / f64::from(STEPS);
+        let after = histogram.value_at_quantile(quantile).max(1);
+        (float_u(after).log10(), quantile * part * 100.0)
+    };
+    Ok((0..=STEPS).map(point).collect())
+}
+
+fn chart(area: &Area<'_>, lines: &[Line]) -> Result<(), PlotError> {
+    let all = || lines.iter().flat_map(|line| &line.points);
+    let low = all().map(|p| p.0).fold(f64::INFINITY, f64::min);
+    let high = all().map(|p| p.0).fold(f64::NEG_INFINITY, f64::max);
+    let marks = value_ticks(low, high);
+    let shares = [0.0, 25.0, 50.0, 75.0, 100.0].to_vec();
+    let across = Axis {
+        from: marks[0],
+        to: marks[marks.len() - 1],
+        ticks: marks.clone(),
+    };
+    let up = Axis {
+        from: 0.0,
+        to: 100.0,
+        ticks: shares.clone(),
+    };
+    let mut chart = ChartBuilder::on(area)
+        .margin(8)
+        .margin_right(30)
+        .x_label_area_size(52)
+        .y_label_area_size(70)
+        .build_cartesian_2d(across, up)?;
+    chart
+        .configure_mesh()
+        .x_labels(marks.len())
+        .y_labels(shares.len())
+        .max_light_lines(0)
+        .bold_line_style(GRID)
+        .axis_style(INK)
+        .label_style(("sans-serif", LABEL_SIZE).into_font().color(&INK))
+        .axis_desc_style(("sans-serif", LABEL_SIZE).into_font().color(&INK))
+        .x_label_formatter(&|x| span(*x))
+        .y_label_formatter(&|y| compact(*y))
+        .x_desc("time since the connection was lost (log scale)")
+        .y_desc("back, % of those dropped")
+        .draw()?;
+    for line in lines {
+        let style = line.colour.stroke_width(2);
+        chart.draw_series(LineSeries::new(line.points.iter().copied(), style))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::storm::fixture;
+
+    #[test]
+    fn lines_rise_to_the_part_that_came_back() {
+        let storm = fixture::record().storm.unwrap();
+        let names: Vec<String> = recovery(&storm)
+            .unwrap()
+            .into_iter()
+            .map(|p| p.name)
+            .collect();
+        assert_eq!(names, ["recovery", "connect"]);
+        for run in &storm.runs {
+            let points = cumulative(run).unwrap();
+            assert!(
+                points
+                    .windows(2)
+                    .all(|w| w[0].0 <= w[1].0 && w[0].1 <= w[1].1)
+            );
+            let end = points.last().unwrap().1;
+            let back = float_u(run.recovered) / float_u(run.dropped) * 100.0;
+            assert!((end - back).abs() < 1e-6, "{end} {back}");
+        }
+        let empty = StormRecord::default();
+        assert!(recovery(&empty).unwrap().is_empty());
+    }
+}
