@@ -3,7 +3,7 @@
 //! Does not measure. A core thread looks at one atomic per tick and takes a lock only when it publishes: a few
 //! times a second and at each change of phase.
 
-use crate::shard::Counters;
+use crate::shard::{Counters, Series};
 use crate::units::Nanos;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -66,6 +66,9 @@ pub struct Snapshot {
     /// From the first connect to the answer to the last; set by the load generator when its ramp is over.
     #[serde(default)]
     pub opened_in: Option<Nanos>,
+    /// Reconnects begun, and those that succeeded, over time; set when the window closes.
+    #[serde(default)]
+    pub reconnects: Option<(Series, Series)>,
     /// Bytes of the user-space tables, as the parts themselves count them.
     pub table_bytes: u64,
 }
@@ -81,6 +84,11 @@ impl Snapshot {
         self.totals.add(&other.totals);
         self.opened_in = self.opened_in.max(other.opened_in);
         self.table_bytes += other.table_bytes;
+        if let Some((begun, established)) = &other.reconnects {
+            let mine = self.reconnects.get_or_insert_default();
+            mine.0.add(begun);
+            mine.1.add(established);
+        }
         if let Some(window) = &other.window {
             self.window.get_or_insert_default().add(window);
         }

@@ -123,6 +123,12 @@ impl Lane {
         self.engine.adopt(listener)
     }
 
+    /// Operations that the kernel has not taken yet.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.operations.len()
+    }
+
     /// The engine's own counts.
     #[must_use]
     pub fn ring_counters(&self) -> crate::ring::RingCounters {

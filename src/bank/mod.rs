@@ -386,6 +386,11 @@ impl Bank {
             window_ns,
             histograms,
             opened_in: None,
+            reconnects: self.window_closed.as_ref().map(|_| {
+                let instruments = &self.instruments;
+                let begun = instruments.reconnects_begun.clone();
+                (begun, instruments.reconnects_established.clone())
+            }),
             table_bytes,
         }
     }

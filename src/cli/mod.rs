@@ -18,6 +18,7 @@ pub mod output;
 pub mod parse;
 mod place;
 mod progress;
+mod reconnect;
 mod report;
 mod route;
 mod scale;
@@ -185,6 +186,10 @@ mod tests {
             (&["--load-cores", "100000"], "usable here"),
             (&["--load-cores", ""], "not a core"),
             (&["--ramp-rate", "0"], "at least 1"),
+            (&["--reconnect", "--backoff", "10s..1s"], "is above the cap"),
+            (&["--reconnect", "--backoff", "1s"], "BASE..CAP"),
+            (&["--no-jitter"], "--reconnect"),
+            (&["--backoff", "1s..2s"], "--reconnect"),
         ] {
             let all = std::iter::once("ringbeat")
                 .chain(load)

@@ -136,7 +136,7 @@ pub(super) struct Stage<'a> {
 pub(super) struct Halves {
     pub(super) server: Half,
     pub(super) load: Half,
-    port: u16,
+    pub(super) port: u16,
 }
 
 impl Halves {
@@ -152,7 +152,7 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
     wait_for_drain(stage)?;
     let unrest = wait_for_memory(stage)?;
     stage.sampler.next_trial();
-    let mut halves = start(stage, &spec)?;
+    let mut halves = start(stage, &spec, |_, _| {})?;
     let pids = halves.pids();
     let (server_pid, load_pid) = pids;
     let path = stage.plan.options.path;
@@ -263,7 +263,12 @@ fn wait_for_memory(stage: &Stage<'_>) -> Result<u64, ExperimentError> {
     Ok(unrest)
 }
 
-fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError> {
+/// Starts both halves. `adjust` may change what the load generator is told, once the server's port is known.
+pub(super) fn start(
+    stage: &Stage<'_>,
+    spec: &TrialSpec,
+    adjust: impl FnOnce(&mut LoadConfig, u16),
+) -> Result<Halves, ExperimentError> {
     let (plan, options) = (stage.plan, &stage.plan.options);
     let budget = &options.budget;
     let keepalive = Keepalive::new(
@@ -300,7 +305,7 @@ fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError>
             message: format!("it answered {answer:?} instead of its address"),
         });
     };
-    load.ask(&Order::Load(Box::new(LoadConfig {
+    let mut config = LoadConfig {
         targets: options
             .path
             .targets(spec.connections, address.port(), plan.host.ephemeral),
@@ -317,7 +322,12 @@ fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError>
         keepalive_spread_s: options.keepalive_spread_s,
         congestion: Some(options.congestion.clone()),
         abort: true,
-    })))?;
+        reconnect: None,
+        reconnects_in_flight: None,
+        churn_per_second: None,
+    };
+    adjust(&mut config, address.port());
+    load.ask(&Order::Load(Box::new(config)))?;
     Ok(Halves {
         server,
         load,
@@ -326,7 +336,7 @@ fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError>
 }
 
 /// Lets `span` pass, with a row at each second.
-fn hold(
+pub(super) fn hold(
     stage: &mut Stage<'_>,
     spec: &TrialSpec,
     halves: &mut Halves,
@@ -427,7 +437,11 @@ pub(super) fn settled(half: &mut Half) -> Result<Snapshot, ExperimentError> {
     }
 }
 
-fn end(stage: &mut Stage<'_>, spec: &TrialSpec, mut halves: Halves) -> Result<(), ExperimentError> {
+pub(super) fn end(
+    stage: &mut Stage<'_>,
+    spec: &TrialSpec,
+    mut halves: Halves,
+) -> Result<(), ExperimentError> {
     let (server, load) = (halves.server.report()?, halves.load.report()?);
     observe(stage, spec, &halves, "drain", (&server, &load))?;
     halves.load.go(Phase::Ending)?;

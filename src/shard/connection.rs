@@ -13,7 +13,10 @@ use std::collections::HashMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// The connect has been submitted.
-    Connecting,
+    Connecting {
+        /// It was established before.
+        again: bool,
+    },
     /// Established.
     Open,
 }
@@ -129,6 +132,27 @@ impl Table {
 
     pub(crate) fn len(&self) -> usize {
         self.connections.len()
+    }
+
+    /// The next `limit` established connections from index `first` on, going round once at most, and the index after
+    /// the last of them.
+    pub(crate) fn open_from(&self, first: u32, limit: usize) -> (Vec<u32>, u32) {
+        let places = self.connections.capacity();
+        let (mut found, mut next) = (Vec::new(), first);
+        for step in 0..places {
+            if found.len() == limit {
+                break;
+            }
+            let place = (first as usize + step) % places;
+            let open = |connection: &Connection| connection.state == State::Open;
+            if let Ok(index) = u32::try_from(place) {
+                next = index + 1;
+                if self.connections.get(place).is_some_and(open) {
+                    found.push(index);
+                }
+            }
+        }
+        (found, next)
     }
 
     /// The lowest `limit` indices in use.

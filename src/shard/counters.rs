@@ -28,6 +28,8 @@ pub enum CloseCause {
     SocketError,
     /// We ended it: the run was over.
     Drained,
+    /// We ended it to open it anew.
+    Churned,
 }
 
 impl CloseCause {
@@ -45,6 +47,7 @@ impl CloseCause {
             Self::ShortSend => "short-send",
             Self::SocketError => "socket-error",
             Self::Drained => "drained",
+            Self::Churned => "churned",
         }
     }
 }
@@ -60,6 +63,12 @@ pub struct Counters {
     pub connects: u64,
     /// Connections established, either way round.
     pub established: u64,
+    /// Of the connects begun, those of connections that had been established before.
+    #[serde(default)]
+    pub reconnects: u64,
+    /// Of these, the ones that succeeded.
+    #[serde(default)]
+    pub reconnects_established: u64,
     /// Heartbeats handed to the kernel.
     pub heartbeats_sent: u64,
     /// Heartbeats read.
@@ -84,6 +93,9 @@ pub struct Counters {
     pub table_full: u64,
     /// Failed connects by errno.
     pub connects_failed: BTreeMap<i32, u64>,
+    /// Of these, the reconnects.
+    #[serde(default)]
+    pub reconnects_failed: BTreeMap<i32, u64>,
     /// Ended connections by [`CloseCause::name`].
     pub closed: BTreeMap<String, u64>,
     /// Protocol errors by reason.
@@ -104,6 +116,14 @@ impl Counters {
     #[must_use]
     pub fn closed_by(&self, cause: CloseCause) -> u64 {
         self.closed.get(cause.name()).copied().unwrap_or(0)
+    }
+
+    /// Connections that ended without our having ended them.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        let ours = [CloseCause::Drained, CloseCause::Churned];
+        let all: u64 = self.closed.values().sum();
+        all - ours.map(|cause| self.closed_by(cause)).iter().sum::<u64>()
     }
 
     /// Adds another shard's counts.
@@ -127,6 +147,11 @@ impl Counters {
             (&mut self.connecting, other.connecting),
             (&mut self.connects, other.connects),
             (&mut self.established, other.established),
+            (&mut self.reconnects, other.reconnects),
+            (
+                &mut self.reconnects_established,
+                other.reconnects_established,
+            ),
             (&mut self.heartbeats_sent, other.heartbeats_sent),
             (&mut self.heartbeats_received, other.heartbeats_received),
             (&mut self.acks_sent, other.acks_sent),
@@ -143,9 +168,14 @@ impl Counters {
         ] {
             *mine = with(*mine, theirs);
         }
-        for (errno, count) in &other.connects_failed {
-            let mine = self.connects_failed.entry(*errno).or_default();
-            *mine = with(*mine, *count);
+        for (mine, theirs) in [
+            (&mut self.connects_failed, &other.connects_failed),
+            (&mut self.reconnects_failed, &other.reconnects_failed),
+        ] {
+            for (errno, count) in theirs {
+                let mine = mine.entry(*errno).or_default();
+                *mine = with(*mine, *count);
+            }
         }
         for (mine, theirs) in [
             (&mut self.closed, &other.closed),
@@ -180,6 +210,8 @@ mod tests {
         assert_eq!((window.open, window.heartbeats_sent), (3, 15));
         assert_eq!(window.closed_by(CloseCause::Reset), 1);
         assert_eq!(window.closed_by(CloseCause::PeerClosed), 1);
+        after.closed(CloseCause::Churned);
+        assert_eq!(after.lost(), 3, "what we end ourselves is not lost");
         let mut sum = before.clone();
         sum.add(&window);
         assert_eq!(sum.heartbeats_sent, after.heartbeats_sent);

@@ -17,11 +17,16 @@
 mod connection;
 mod counters;
 mod exchange;
+mod fates;
 mod instruments;
+mod opening;
+mod series;
 mod settings;
 
 pub use counters::{CloseCause, Counters};
+pub use fates::{Fate, Told};
 pub use instruments::Instruments;
+pub use series::{SLICE, Series};
 pub use settings::{Phases, Reads, Role, Settings};
 
 use crate::detector::Detector;
@@ -30,7 +35,6 @@ use crate::units::{Nanos, TickClock};
 use crate::wheel::Wheel;
 use connection::{Connection, State, Table};
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::RawFd;
 
 /// Wheel entries looked at, or timers of a sweep expired, per tick, so that a mass expiry cannot hold up the
@@ -77,6 +81,10 @@ pub struct Shard {
     quiet: bool,
     due: Vec<u32>,
     verdicts: Vec<u32>,
+    /// What became of connections, when somebody asked to be told.
+    fates: Option<Vec<Told>>,
+    /// Where the next churn looks first.
+    churn_next: u32,
 }
 
 impl Shard {
@@ -122,6 +130,8 @@ impl Shard {
             quiet: false,
             due: Vec::new(),
             verdicts: Vec::new(),
+            fates: None,
+            churn_next: 0,
         }
     }
 
@@ -168,53 +178,6 @@ impl Shard {
             cx.operations.push_back(Operation::Cancel { target });
             self.accepting = Accepting::Stopping;
         }
-    }
-
-    /// Opens a socket, sets the ring's first `options` options on it and its variant of those behind them, binds it to `source` where one is given, and
-    /// connects it to `address`.
-    pub fn connect(
-        &mut self,
-        address: SocketAddrV4,
-        source: Option<Ipv4Addr>,
-        ordinal: u32,
-        options: u32,
-        cx: &mut Context<'_>,
-    ) {
-        let index = self.table.insert(None, ordinal, cx.now, State::Connecting);
-        let Some(token) = self.table.token(index, TokenKind::Connect) else {
-            return;
-        };
-        // The kernel runs these in order inside one enter, so a chain of links is not needed; if the socket
-        // fails, the connect fails with EBADF and is counted.
-        let open = token.with_kind(TokenKind::Open);
-        cx.operations.push_back(Operation::Open {
-            slot: index,
-            token: open,
-        });
-        let variant = self.variant(ordinal).map(|variant| options + variant);
-        for option in (0..options).chain(variant) {
-            let token = token.with_kind(TokenKind::Option);
-            cx.operations.push_back(Operation::SetOption {
-                slot: index,
-                option,
-                token,
-            });
-        }
-        if let Some(source) = source {
-            let token = token.with_kind(TokenKind::Bind);
-            cx.operations.push_back(Operation::Bind {
-                slot: index,
-                source,
-                token,
-            });
-        }
-        cx.operations.push_back(Operation::Connect {
-            slot: index,
-            address,
-            token,
-        });
-        self.counters.connects += 1;
-        self.counters.connecting += 1;
     }
 
     /// Takes one completion.
@@ -280,16 +243,21 @@ impl Shard {
         let indices = self.table.indices(limit);
         let count = indices.len();
         for index in indices {
-            if abort && let Some(token) = self.table.token(index, TokenKind::Abort) {
-                let slot = self
-                    .table
-                    .at_mut(index)
-                    .map_or(index, |connection| connection.slot);
-                cx.operations.push_back(Operation::Abort { slot, token });
-            }
-            self.close(index, CloseCause::Drained, cx);
+            self.end(index, CloseCause::Drained, abort, cx);
         }
         count
+    }
+
+    /// Ends a connection of our own will.
+    fn end(&mut self, index: u32, cause: CloseCause, abort: bool, cx: &mut Context<'_>) {
+        if abort
+            && let Some(token) = self.table.token(index, TokenKind::Abort)
+            && let Some(connection) = self.table.at_mut(index)
+        {
+            let slot = connection.slot;
+            cx.operations.push_back(Operation::Abort { slot, token });
+        }
+        self.close(index, cause, cx);
     }
 
     fn on_accept(&mut self, completion: &Completion<'_>, cx: &mut Context<'_>) {
@@ -312,66 +280,6 @@ impl Shard {
             }
             Err(libc::ENFILE) => self.counters.table_full += 1,
             Err(_) => {}
-        }
-    }
-
-    /// The one of the options' variants that the connection numbered `ordinal` gets.
-    fn variant(&self, ordinal: u32) -> Option<u32> {
-        ordinal.checked_rem(self.settings.option_variants)
-    }
-
-    fn set_variant(&mut self, index: u32, ordinal: u32, cx: &mut Context<'_>) {
-        if let Some(option) = self.variant(ordinal)
-            && let Some(token) = self.table.token(index, TokenKind::Option)
-            && let Some(connection) = self.table.at_mut(index)
-        {
-            let slot = connection.slot;
-            cx.operations.push_back(Operation::SetOption {
-                slot,
-                option,
-                token,
-            });
-        }
-    }
-
-    fn on_connect(&mut self, completion: &Completion<'_>, cx: &mut Context<'_>) {
-        let Some(connection) = self.table.get_mut(completion.token) else {
-            self.counters.stale_completions += 1;
-            return;
-        };
-        let index = completion.token.index;
-        self.counters.connecting -= 1;
-        match completion.result {
-            Ok(_) => {
-                cx.instruments.connected(cx.now - connection.due);
-                connection.state = State::Open;
-                self.established(index, cx);
-            }
-            Err(errno) => {
-                *self.counters.connects_failed.entry(errno).or_default() += 1;
-                let token = completion.token.with_kind(TokenKind::Close);
-                cx.operations.push_back(Operation::Close {
-                    slot: connection.slot,
-                    token,
-                });
-                self.table.remove(index);
-            }
-        }
-    }
-
-    /// Without its source address the connection would come from another one: it is given up, and counted as a
-    /// failed connect. Its connect's own completion then finds nobody.
-    fn on_bind_failure(&mut self, completion: &Completion<'_>, cx: &mut Context<'_>) {
-        let found = self.table.get_mut(completion.token);
-        match (found.map(|connection| connection.state), completion.result) {
-            (Some(State::Connecting), Err(errno)) => {
-                *self.counters.connects_failed.entry(errno).or_default() += 1;
-                self.close(completion.token.index, CloseCause::SocketError, cx);
-            }
-            (Some(State::Open), _) => {
-                self.close(completion.token.index, CloseCause::SocketError, cx);
-            }
-            _ => self.counters.stale_completions += 1,
         }
     }
 
@@ -465,18 +373,25 @@ impl Shard {
         let Some(watch) = self.table.token(index, self.reads_kind()) else {
             return;
         };
-        let Some(Connection { slot, state, .. }) = self.table.remove(index) else {
+        let Some(Connection {
+            slot,
+            state,
+            ordinal,
+            ..
+        }) = self.table.remove(index)
+        else {
             return;
         };
-        if state == State::Connecting {
+        if state == State::Open {
+            self.counters.open -= 1;
+            self.counters.closed(cause);
+            self.note_end(ordinal, cause, cx.now);
+            cx.operations.push_back(Operation::Cancel { target: watch });
+        } else {
             self.counters.connecting -= 1;
             cx.operations.push_back(Operation::Cancel {
                 target: watch.with_kind(TokenKind::Connect),
             });
-        } else {
-            self.counters.open -= 1;
-            self.counters.closed(cause);
-            cx.operations.push_back(Operation::Cancel { target: watch });
         }
         let token = watch.with_kind(TokenKind::Close);
         cx.operations.push_back(Operation::Close { slot, token });

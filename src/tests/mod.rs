@@ -6,6 +6,7 @@ mod dice;
 mod fake_ring;
 mod gate;
 mod layers;
+mod reconnection;
 mod schema;
 mod simulation;
 mod socket;

@@ -150,6 +150,14 @@ impl World {
         }
     }
 
+    /// Opens the connection `ordinal` anew.
+    pub(super) fn reconnect(&mut self, ordinal: u32) {
+        let source = (ordinal % 2 == 1).then_some(SOURCE);
+        self.with(LOAD, |shard, cx| {
+            shard.reconnect(ADDRESS, source, ordinal, 1, cx);
+        });
+    }
+
     /// Opens `count` connections a few at a time and waits until both ends hold them.
     pub(super) fn establish(&mut self, count: u32) {
         for _ in 0..count.div_ceil(50) {
