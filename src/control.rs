@@ -6,7 +6,7 @@
 
 use crate::bank::{Phase, Snapshot};
 use crate::load::LoadConfig;
-use crate::server::ServerConfig;
+use crate::server::{Disturbance, ServerConfig};
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Write};
 use std::net::SocketAddr;
@@ -23,6 +23,8 @@ pub enum Order {
     Go(Phase),
     /// The load generator begins no further connect, and answers with [`Word::Snapshot`].
     StopOpening,
+    /// The server does this to its connections within a turn of its threads, and answers with [`Word::Snapshot`].
+    Disturb(Disturbance),
     /// Answer with [`Word::Snapshot`] now.
     Report,
 }

@@ -8,7 +8,7 @@
 use crate::bank::{Crew, Phase};
 use crate::control::{Order, Word, receive, send};
 use crate::load::{Load, LoadError, Opening};
-use crate::server::{Server, ServerError};
+use crate::server::{Disturber, Server, ServerError};
 use std::io::{self, BufRead, Write};
 
 /// What has been started.
@@ -16,6 +16,8 @@ struct Started {
     crew: Crew,
     /// Of the load generator alone.
     opening: Option<Opening>,
+    /// Of the server alone.
+    disturber: Option<Disturber>,
 }
 
 /// Takes orders until `orders` ends, answering on `words`.
@@ -41,6 +43,7 @@ fn obey(order: Order, started: &mut Option<Started>) -> Word {
                 *started = Some(Started {
                     crew: server.crew,
                     opening: None,
+                    disturber: Some(server.disturber),
                 });
                 Word::Ready {
                     address: Some(server.address),
@@ -54,6 +57,7 @@ fn obey(order: Order, started: &mut Option<Started>) -> Word {
                 *started = Some(Started {
                     crew: load.crew,
                     opening: Some(load.opening),
+                    disturber: None,
                 });
                 Word::Ready {
                     address: None,
@@ -66,6 +70,12 @@ fn obey(order: Order, started: &mut Option<Started>) -> Word {
         Order::StopOpening => {
             if let Some(opening) = started.as_ref().and_then(|half| half.opening.as_ref()) {
                 opening.stop();
+            }
+            report(started.as_ref(), None)
+        }
+        Order::Disturb(disturbance) => {
+            if let Some(disturber) = started.as_ref().and_then(|half| half.disturber.as_ref()) {
+                disturber.ask(disturbance);
             }
             report(started.as_ref(), None)
         }

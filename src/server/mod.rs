@@ -5,7 +5,10 @@
 
 #![forbid(unsafe_code)]
 
+mod disturbance;
 pub(crate) mod gate;
+
+pub use disturbance::{Disturbance, Disturber};
 
 use crate::bank::{
     BankConfig, CLOSES_PER_TURN, Crew, Director, Driver, EngineConfig, Lane, Pace, Phase,
@@ -18,6 +21,7 @@ use crate::socket::SocketError;
 use crate::socket::keepalive::Keepalive;
 use crate::socket::listener::{ListenOptions, ListenerGroup};
 use crate::units::Nanos;
+use disturbance::Disturbed;
 use gate::{GateAction, decide};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -83,6 +87,8 @@ pub struct Server {
     pub plan: RingPlan,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Makes trouble.
+    pub disturber: Disturber,
 }
 
 impl Server {
@@ -119,6 +125,7 @@ impl Server {
         let mut settings = config.settings;
         settings.option_variants = u32::try_from(variants.len()).unwrap_or(0);
         let mut banks = Vec::new();
+        let disturber = Disturber::default();
         for (number, listener) in (0_u32..).zip(group.into_listeners()) {
             let turn = Arc::new(AtomicU32::new(0));
             for place in 0..per_core {
@@ -137,6 +144,7 @@ impl Server {
                     listener: Some(listener.try_clone().map_err(ServerError::Listener)?),
                     capacity,
                     established: 0,
+                    disturbed: Disturbed::by(&disturber),
                     turn: Turn {
                         now: Arc::clone(&turn),
                         mine: place,
@@ -151,6 +159,7 @@ impl Server {
             crew,
             plan,
             address,
+            disturber,
         })
     }
 }
@@ -180,6 +189,7 @@ struct Acceptor {
     listener: Option<socket2::Socket>,
     capacity: usize,
     established: u64,
+    disturbed: Disturbed,
     turn: Turn,
 }
 
@@ -208,6 +218,25 @@ impl Acceptor {
                 lanes[ring].with(&clock, instruments, super::shard::Shard::stop_accept);
             }
         }
+    }
+
+    /// Does what was asked for, all of it in one turn: those who come back at once must not be dropped again. A hundred
+    /// bytes of operations wait for each connection until the kernel has taken them.
+    fn disturb(
+        &mut self,
+        lanes: &mut [Lane],
+        instruments: &mut Instruments,
+        clock: MonotonicClock,
+    ) -> Pace {
+        let Some(Disturbance::DropAll { abort }) = self.disturbed.take() else {
+            return Pace::Tick;
+        };
+        for lane in lanes {
+            lane.with(&clock, instruments, |shard, cx| {
+                shard.close_some(usize::MAX, abort, cx)
+            });
+        }
+        Pace::Busy
     }
 
     fn end(
@@ -240,6 +269,7 @@ impl Director for Acceptor {
         match phase {
             Phase::Hold => Pace::Busy,
             Phase::Open | Phase::Window | Phase::Closed | Phase::Quiet => {
+                let disturbed = self.disturb(lanes, instruments, clock);
                 self.open_gate(lanes, instruments, clock);
                 let established = lanes
                     .iter()
@@ -252,7 +282,7 @@ impl Director for Acceptor {
                 if (arriving || waiting) && phase == Phase::Open {
                     Pace::Busy
                 } else {
-                    Pace::Tick
+                    disturbed
                 }
             }
             Phase::Ending | Phase::Exit => self.end(lanes, instruments, clock),
