@@ -25,6 +25,7 @@ mod scale;
 mod serve;
 mod session;
 pub mod signals;
+mod storm;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ struct Cli {
 enum Command {
     Compare(Box<compare::CompareArgs>),
     Scale(Box<scale::ScaleArgs>),
+    Storm(Box<storm::StormArgs>),
     Serve(Box<serve::ServeArgs>),
     Load(Box<load::LoadArgs>),
     Report(report::ReportArgs),
@@ -54,6 +56,7 @@ fn dispatch(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Compare(args) => compare::run(args),
         Command::Scale(args) => scale::run(args),
+        Command::Storm(args) => storm::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Load(args) => load::run(args),
         Command::Report(args) => report::run(args),

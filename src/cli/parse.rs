@@ -4,7 +4,7 @@
 
 use crate::arm::{Arm, KeepaliveSide};
 use crate::bank::{Driver, EngineKind};
-use crate::experiment::{FloorSize, NetworkPath, Want};
+use crate::experiment::{FloorSize, NetworkPath, Want, Way};
 use crate::os::cores::usable_cores;
 use crate::shard::Phases;
 use crate::socket::keepalive::Keepalive;
@@ -265,6 +265,12 @@ pub fn keepalive_side() -> impl TypedValueParser<Value = KeepaliveSide> {
             .find(|side| side.name() == name);
         named.unwrap_or_default()
     })
+}
+
+/// A way of backing off, by its name.
+#[must_use]
+pub fn way() -> impl TypedValueParser<Value = Way> {
+    PossibleValuesParser::new(Way::ALL.map(Way::name)).try_map(|name| name.parse::<Way>())
 }
 
 /// What lies between the halves.

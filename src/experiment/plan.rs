@@ -195,6 +195,13 @@ impl CostPlan {
         })
     }
 
+    /// Length of the server's accept queues, one per core: the shortest of the engines'.
+    pub(super) fn accept_queue(&self) -> Result<u64, PlanError> {
+        let rings = ring_plans(&self.options, &self.host, self.connections)?;
+        let shortest = rings.iter().map(|(_, plan)| plan.backlog).min();
+        Ok(shortest.unwrap_or(1).into())
+    }
+
     /// The engines that run.
     #[must_use]
     pub fn engines(&self) -> Vec<EngineKind> {
