@@ -20,8 +20,8 @@ pub use arm::{
     OpeningPressure, OpeningRecord, ProbeRecord, RatioRecord, RoundRecord, Rung, WireRecord,
 };
 pub use detection::{
-    CellRecord, ClaimRecord, DetectionRecord, LeftBehind, MechanismSettings, OracleRecord, StormRecord, StormRun,
-    ThresholdPoint,
+    CellRecord, ClaimRecord, DetectionRecord, LeftBehind, MechanismSettings, OracleRecord,
+    StormRecord, StormRun, ThresholdPoint,
 };
 pub use histogram::{HistogramError, HistogramRecord, decode, encode, merge, new_histogram};
 pub use meters::{CoreCpu, IdlePhase, MeterRecord, NoiseRecord, SoakRecord, ThreadCpu};
