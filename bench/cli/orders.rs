@@ -35,6 +35,7 @@ fn config() -> ServerConfig {
             option_variants: 0,
         },
         keepalive: None,
+        user_timeout_ms: None,
         keepalive_spread_s: 0,
         congestion: None,
     }

@@ -133,6 +133,7 @@ fn configure(
         nofile,
         settings: half.settings(half.arm.load_role(), budget, timers, keepalive.is_some()),
         keepalive,
+        user_timeout_ms: half.engine.load_user_timeout(half.arm, budget),
         congestion: host::congestion(half.engine.congestion.as_deref())?,
         keepalive_spread_s: half.engine.keepalive_spread.unwrap_or(0),
         abort: args.abort,
@@ -154,6 +155,7 @@ fn announce(args: &LoadArgs, budget: &Budget, config: &LoadConfig, load: &Load) 
         nofile: config.nofile,
         congestion: config.congestion.as_deref(),
         keepalive: config.keepalive,
+        user_timeout_ms: config.user_timeout_ms,
         timers: config.settings.timers,
     };
     let mut rows = effective.rows();

@@ -271,13 +271,16 @@ pub(super) fn start(
 ) -> Result<Halves, ExperimentError> {
     let (plan, options) = (stage.plan, &stage.plan.options);
     let budget = &options.budget;
-    let keepalive = Keepalive::new(
-        budget.keepalive_idle_s,
-        budget.keepalive_interval_s,
-        budget.keepalive_count,
-    )
-    .map_err(|error| ExperimentError::Host(error.to_string()))?;
-    let probing = spec.arm == Arm::Keepalive;
+    let Keepalive {
+        idle_s,
+        interval_s,
+        count,
+    } = budget.keepalive_for(spec.arm);
+    let keepalive = Keepalive::new(idle_s, interval_s, count)
+        .map_err(|error| ExperimentError::Host(error.to_string()))?;
+    let probing = spec.arm.has_keepalive();
+    let user_timeout_ms = budget.user_timeout_ms(spec.arm);
+    let side = options.keepalive_side;
     let (port, _) = choose_port(plan.host.ephemeral)
         .map_err(|error| ExperimentError::Host(error.to_string()))?;
     let (mut server, mut load) = options.path.spawn(stage.executable)?;
@@ -291,7 +294,8 @@ pub(super) fn start(
         nofile: plan.host.nofile,
         somaxconn: plan.host.somaxconn,
         settings: plan.settings(spec.arm, spec.arm.server_role(), spec.connections),
-        keepalive: (probing && options.keepalive_side.server()).then_some(keepalive),
+        keepalive: (probing && side.server()).then_some(keepalive),
+        user_timeout_ms: user_timeout_ms.filter(|_| side.server()),
         keepalive_spread_s: options.keepalive_spread_s,
         congestion: Some(options.congestion.clone()),
     })))?;
@@ -318,7 +322,8 @@ pub(super) fn start(
         driver: options.driver,
         nofile: plan.host.nofile,
         settings: plan.settings(spec.arm, spec.arm.load_role(), spec.connections),
-        keepalive: (probing && options.keepalive_side.client()).then_some(keepalive),
+        keepalive: (probing && side.client()).then_some(keepalive),
+        user_timeout_ms: user_timeout_ms.filter(|_| side.client()),
         keepalive_spread_s: options.keepalive_spread_s,
         congestion: Some(options.congestion.clone()),
         abort: true,

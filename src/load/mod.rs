@@ -52,6 +52,10 @@ pub struct LoadConfig {
     pub settings: Settings,
     /// Keepalive on the sockets opened here.
     pub keepalive: Option<Keepalive>,
+    /// `TCP_USER_TIMEOUT` of the sockets opened here, milliseconds; `None` leaves it to the kernel. It bounds their
+    /// connects too.
+    #[serde(default)]
+    pub user_timeout_ms: Option<u32>,
     /// Seconds over which its idle time is spread, connection by connection.
     #[serde(default)]
     pub keepalive_spread_s: u32,
@@ -137,6 +141,7 @@ impl Load {
             } = *keepalive;
             options.extend(SocketOption::keepalive(idle_s, interval_s, count));
         }
+        options.extend(config.user_timeout_ms.map(SocketOption::user_timeout));
         if !config.sources.is_empty() {
             if config.engine.kind.has_direct_descriptors() {
                 self_test_bind(&config.sources)?;

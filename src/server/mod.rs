@@ -52,6 +52,9 @@ pub struct ServerConfig {
     pub settings: Settings,
     /// Keepalive on the accepted sockets.
     pub keepalive: Option<Keepalive>,
+    /// `TCP_USER_TIMEOUT` of the accepted sockets, milliseconds; `None` leaves it to the kernel.
+    #[serde(default)]
+    pub user_timeout_ms: Option<u32>,
     /// Seconds over which its idle time is spread, connection by connection.
     #[serde(default)]
     pub keepalive_spread_s: u32,
@@ -113,6 +116,7 @@ impl Server {
             backlog: plan.backlog,
             congestion: config.congestion.as_deref(),
             keepalive: config.keepalive,
+            user_timeout_ms: config.user_timeout_ms,
             nodelay: true,
         })?;
         let address = group.address();
