@@ -192,6 +192,7 @@ fn run(
     board.publish(seat, bank.snapshot(clock.now()));
     board.set_ready(seat);
     let mut phase = Phase::Hold;
+    let mut last_pace = Pace::Tick;
     loop {
         let asked = board.phase();
         if asked != phase {
@@ -209,7 +210,9 @@ fn run(
         } else {
             PUBLISH_EVERY
         };
-        if phase != bank.acknowledged || now - bank.published_at >= due {
+        // When the coming and going is over, what came of it is shown at once.
+        let over = std::mem::replace(&mut last_pace, pace) == Pace::Busy && pace == Pace::Tick;
+        if phase != bank.acknowledged || over || now - bank.published_at >= due {
             board.publish(seat, bank.snapshot(now));
             bank.published_at = now;
             if bank.may_acknowledge(phase, pace) {

@@ -16,6 +16,7 @@ use crate::measure::wire::{WireDelta, WireSnapshot};
 use crate::os::memory::SystemMemory;
 use crate::record::CpuNanos;
 use crate::server::Disturbance;
+use crate::shard::Counters;
 use crate::units::Nanos;
 use std::time::Duration;
 
@@ -123,32 +124,42 @@ fn trouble(
     let load_before = settled(&mut halves.load)?;
     let wire_before = WireSnapshot::take(place)?;
     let cpu_before = CpuSnapshot::take(pids.0, pids.1)?;
+    observe(
+        stage,
+        &spec,
+        halves,
+        "settle",
+        (&server_before, &load_before),
+    )?;
+    let before = (&server_before.totals, &load_before.totals);
     let begun = MonotonicClock.now();
     let (waited, wire, cpu) = if churns {
         halves.load.go(Phase::Window)?;
         let held = trial::hold(stage, &spec, halves, "churn", spec.steady).err();
-        let (wire, cpu) = (
+        let meters = (
             WireSnapshot::take(place)?,
             CpuSnapshot::take(pids.0, pids.1)?,
         );
         halves.load.go(Phase::Closed)?;
         let waited = match held {
             Some(error) => Waited::Cut(error),
-            None => wait_for_all(stage, &spec, halves, (0, CATCH_UP))?,
+            None => wait_for_all(stage, &spec, halves, before, (0, CATCH_UP))?,
         };
-        (waited, wire, cpu)
+        (waited, meters.0, meters.1)
     } else {
         drop_all(halves, plan.options.abort)?;
-        let lost = load_before.totals.lost() + load_before.totals.open;
-        let waited = wait_for_all(stage, &spec, halves, (lost, plan.options.give_up))?;
-        let (wire, cpu) = (
+        let waits = (load_before.totals.open, plan.options.give_up);
+        let waited = wait_for_all(stage, &spec, halves, before, waits)?;
+        let meters = (
             WireSnapshot::take(place)?,
             CpuSnapshot::take(pids.0, pids.1)?,
         );
         halves.load.go(Phase::Closed)?;
-        (waited, wire, cpu)
+        (waited, meters.0, meters.1)
     };
     let (server, load) = (settled(&mut halves.server)?, settled(&mut halves.load)?);
+    let phase = if churns { "churn" } else { "recovery" };
+    observe(stage, &spec, halves, phase, (&server, &load))?;
     let audited = path.audit(pids, halves.port)?;
     let measured = Measured {
         run: plan.runs[run],
@@ -187,11 +198,13 @@ fn drop_all(halves: &mut Halves, abort: bool) -> Result<(), ExperimentError> {
     }
 }
 
-/// Waits until the clients have lost `lost` connections in all and both ends hold as many as were asked for.
+/// Waits until the clients have lost `lost` connections more than `before`, server and load, and both ends hold as many
+/// as were asked for. Both halves show their counts at once when the coming and going is over.
 fn wait_for_all(
     stage: &mut Stage<'_>,
     spec: &TrialSpec,
     halves: &mut Halves,
+    before: (&Counters, &Counters),
     (lost, give_up): (u64, Duration),
 ) -> Result<Waited, ExperimentError> {
     let begun = MonotonicClock.now();
@@ -200,12 +213,15 @@ fn wait_for_all(
     loop {
         let load = halves.load.report()?;
         let now = MonotonicClock.now();
-        let whole = load.totals.lost() >= lost
+        let counted = load.totals.since(before.1);
+        let whole = counted.lost() >= lost
             && load.totals.open >= spec.connections
             && load.totals.connecting == 0;
         if whole {
             let since = *clients_whole.get_or_insert(now);
-            if settled(&mut halves.server)?.totals.open >= spec.connections {
+            let server = halves.server.report()?.totals;
+            let taken = server.since(before.0).established;
+            if taken >= counted.reconnects_established && server.open >= spec.connections {
                 // Nothing, when the server had them already at the first look.
                 return Ok(Waited::Whole(now - since));
             }
