@@ -374,11 +374,9 @@ impl Bank {
             ),
             (None, None) => (Nanos::ZERO, None, BTreeMap::new()),
         };
-        let table_bytes = self
-            .lanes
-            .iter()
-            .map(|lane| lane.shard.memory_bytes())
-            .sum();
+        let shards = || self.lanes.iter().map(|lane| &lane.shard);
+        let mut endings: Vec<_> = shards().flat_map(Shard::endings).copied().collect();
+        endings.sort_by_key(|ending| ending.at_ns);
         Snapshot {
             at: now,
             totals,
@@ -386,7 +384,10 @@ impl Bank {
             window_ns,
             histograms,
             opened_in: None,
-            table_bytes,
+            table_bytes: shards().map(Shard::memory_bytes).sum(),
+            occupied: shards().map(|shard| shard.occupied() as u64).sum(),
+            timers_armed: shards().map(|shard| shard.timers_armed() as u64).sum(),
+            endings,
         }
     }
 }
