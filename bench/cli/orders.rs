@@ -33,6 +33,7 @@ fn config() -> ServerConfig {
             timers: TimersKind::Wheel,
             keepalive: false,
             option_variants: 0,
+            log_endings: false,
         },
         keepalive: None,
         user_timeout_ms: None,

@@ -3,7 +3,7 @@
 //! Does not measure. A core thread looks at one atomic per tick and takes a lock only when it publishes: a few
 //! times a second and at each change of phase.
 
-use crate::shard::{Counters, Series};
+use crate::shard::{Counters, EndingRecord, Series};
 use crate::units::Nanos;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -71,6 +71,16 @@ pub struct Snapshot {
     pub reconnects: Option<(Series, Series)>,
     /// Bytes of the user-space tables, as the parts themselves count them.
     pub table_bytes: u64,
+    /// Places in the connection tables that are in use, by connections established or connecting.
+    #[serde(default)]
+    pub occupied: u64,
+    /// Timers armed: deadlines that are watched, and heartbeats that are scheduled.
+    #[serde(default)]
+    pub timers_armed: u64,
+    /// Connections that ended, where [`Settings::log_endings`](crate::shard::Settings::log_endings) asks for them,
+    /// earliest first.
+    #[serde(default)]
+    pub endings: Vec<EndingRecord>,
 }
 
 impl Snapshot {
@@ -89,6 +99,10 @@ impl Snapshot {
             mine.0.add(begun);
             mine.1.add(established);
         }
+        self.occupied += other.occupied;
+        self.timers_armed += other.timers_armed;
+        self.endings.extend_from_slice(&other.endings);
+        self.endings.sort_by_key(|ending| ending.at_ns);
         if let Some(window) = &other.window {
             self.window.get_or_insert_default().add(window);
         }
@@ -210,6 +224,34 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::CloseCause;
+
+    #[test]
+    fn endings_of_all_threads_come_in_the_order_of_their_verdicts() {
+        let of = |numbers: [u32; 2]| Snapshot {
+            occupied: 4,
+            timers_armed: 5,
+            endings: numbers
+                .map(|ordinal| EndingRecord {
+                    at_ns: Nanos(u64::from(ordinal) * 10),
+                    ordinal,
+                    cause: CloseCause::Reset,
+                })
+                .to_vec(),
+            ..Snapshot::default()
+        };
+        let mut sum = of([1, 4]);
+        sum.add(&of([2, 3])).unwrap();
+        assert_eq!((sum.occupied, sum.timers_armed), (8, 10));
+        let order: Vec<u32> = sum.endings.iter().map(|ending| ending.ordinal).collect();
+        assert_eq!(order, [1, 2, 3, 4]);
+        let text = serde_json::to_string(&sum).unwrap();
+        assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap(), sum);
+        assert!(
+            text.contains(r#"{"at_ns":10,"ordinal":1,"cause":"reset"}"#),
+            "{text}"
+        );
+    }
 
     #[test]
     fn phases_only_advance_and_wait_for_every_seat() {

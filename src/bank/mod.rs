@@ -377,11 +377,9 @@ impl Bank {
             ),
             (None, None) => (Nanos::ZERO, None, BTreeMap::new()),
         };
-        let table_bytes = self
-            .lanes
-            .iter()
-            .map(|lane| lane.shard.memory_bytes())
-            .sum();
+        let shards = || self.lanes.iter().map(|lane| &lane.shard);
+        let mut endings: Vec<_> = shards().flat_map(Shard::endings).copied().collect();
+        endings.sort_by_key(|ending| ending.at_ns);
         Snapshot {
             at: now,
             totals,
@@ -394,7 +392,10 @@ impl Bank {
                 let begun = instruments.reconnects_begun.clone();
                 (begun, instruments.reconnects_established.clone())
             }),
-            table_bytes,
+            table_bytes: shards().map(Shard::memory_bytes).sum(),
+            occupied: shards().map(|shard| shard.occupied() as u64).sum(),
+            timers_armed: shards().map(|shard| shard.timers_armed() as u64).sum(),
+            endings,
         }
     }
 }

@@ -198,6 +198,9 @@ fn loss(cause: &str) -> &'static str {
             "keepalive gave them up; see drops in `/proc/net/softnet_stat`, and raise \
              net.core.netdev_max_backlog"
         }
+        "unreachable" => {
+            "the network has no way to the server any more; see `ip route get` and `ip neigh`"
+        }
         "protocol-error" => "the other side speaks another protocol, or runs another --arm",
         _ => "see the counts above",
     }

@@ -197,6 +197,7 @@ impl EngineFlags {
             timers,
             keepalive,
             option_variants: 0,
+            log_endings: false,
         }
     }
 

@@ -283,6 +283,7 @@ impl CostPlan {
             timers: self.options.timers,
             keepalive: arm.has_keepalive(),
             option_variants: 0,
+            log_endings: false,
         }
     }
 

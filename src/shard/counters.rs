@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Why a connection ended. The text is what the record shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CloseCause {
     /// The peer sent its FIN; everything it had sent was read and answered first.
     PeerClosed,
@@ -16,6 +17,9 @@ pub enum CloseCause {
     KeepaliveTimeout,
     /// The kernel gave up retransmitting (`ETIMEDOUT` without keepalive).
     RetransmissionTimeout,
+    /// The kernel gave up on a peer that the network calls unreachable (`EHOSTUNREACH` and its like): the verdict of
+    /// keepalive or of retransmission, under another name.
+    Unreachable,
     /// No heartbeat came before the deadline.
     HeartbeatTimeout,
     /// No ack came before the answer timer expired.
@@ -33,6 +37,22 @@ pub enum CloseCause {
 }
 
 impl CloseCause {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::PeerClosed,
+        Self::Reset,
+        Self::KeepaliveTimeout,
+        Self::RetransmissionTimeout,
+        Self::Unreachable,
+        Self::HeartbeatTimeout,
+        Self::AnswerTimeout,
+        Self::ProtocolError,
+        Self::ShortSend,
+        Self::SocketError,
+        Self::Drained,
+        Self::Churned,
+    ];
+
     /// The cause as the record names it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -41,6 +61,7 @@ impl CloseCause {
             Self::Reset => "reset",
             Self::KeepaliveTimeout => "keepalive-timeout",
             Self::RetransmissionTimeout => "retransmission-timeout",
+            Self::Unreachable => "unreachable",
             Self::HeartbeatTimeout => "heartbeat-timeout",
             Self::AnswerTimeout => "answer-timeout",
             Self::ProtocolError => "protocol-error",
@@ -192,6 +213,14 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_travels_by_its_name() {
+        for cause in CloseCause::ALL {
+            let text = serde_json::to_string(&cause).unwrap();
+            assert_eq!(text, format!("\"{}\"", cause.name()));
+        }
+    }
 
     #[test]
     fn a_window_is_the_difference_and_gauges_stay() {

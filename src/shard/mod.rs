@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod closing;
 mod connection;
 mod counters;
 mod exchange;
@@ -23,19 +24,20 @@ mod opening;
 mod series;
 mod settings;
 
+pub use closing::EndingRecord;
 pub use counters::{CloseCause, Counters};
 pub use fates::{Fate, Told};
 pub use instruments::Instruments;
+pub use opening::Accepting;
 pub use series::{SLICE, Series};
 pub use settings::{Phases, Reads, Role, Settings};
 
 use crate::detector::Detector;
-use crate::ring::{Completion, GENERATION_LIMIT, Operation, Token, TokenKind};
+use crate::ring::{Completion, Operation, TokenKind};
 use crate::units::{Nanos, TickClock};
 use crate::wheel::Wheel;
-use connection::{Connection, State, Table};
+use connection::Table;
 use std::collections::VecDeque;
-use std::os::fd::RawFd;
 
 /// Wheel entries looked at, or timers of a sweep expired, per tick, so that a mass expiry cannot hold up the
 /// completions.
@@ -52,17 +54,6 @@ pub struct Context<'a> {
     pub instruments: &'a mut Instruments,
 }
 
-/// Whether this shard's ring is taking connections from the listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Accepting {
-    /// Not asked to.
-    Off,
-    /// A multishot accept is armed.
-    Armed,
-    /// Its cancellation has been submitted.
-    Stopping,
-}
-
 /// The connections of one ring.
 #[derive(Debug)]
 pub struct Shard {
@@ -75,6 +66,7 @@ pub struct Shard {
     schedule: Wheel,
     clock: TickClock,
     counters: Counters,
+    endings: Vec<EndingRecord>,
     accepting: Accepting,
     accept_life: u32,
     accepted_ordinals: (u32, u32),
@@ -124,6 +116,7 @@ impl Shard {
             schedule: Wheel::with_capacity(sending, clock.floor(origin)),
             clock,
             counters: Counters::default(),
+            endings: Vec::new(),
             accepting: Accepting::Off,
             accept_life: 0,
             accepted_ordinals: ordinals,
@@ -147,37 +140,17 @@ impl Shard {
         self.table.len()
     }
 
+    /// Timers armed: deadlines that are watched, and heartbeats that are scheduled.
+    #[must_use]
+    pub fn timers_armed(&self) -> usize {
+        self.detector.len() + self.schedule.len()
+    }
+
     /// Bytes of the connection table and the wheels.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         (self.table.memory_bytes() + self.detector.memory_bytes() + self.schedule.memory_bytes())
             as u64
-    }
-
-    /// Whether the shard takes connections from the listener.
-    #[must_use]
-    pub fn accepting(&self) -> Accepting {
-        self.accepting
-    }
-
-    /// Arms the multishot accept. Does nothing unless it is off.
-    pub fn start_accept(&mut self, listener: RawFd, cx: &mut Context<'_>) {
-        if self.accepting == Accepting::Off {
-            self.accept_life = (self.accept_life + 1) % GENERATION_LIMIT;
-            let token = Token::new(TokenKind::Accept, 0, self.accept_life);
-            cx.operations
-                .push_back(Operation::Accept { listener, token });
-            self.accepting = Accepting::Armed;
-        }
-    }
-
-    /// Cancels the multishot accept. Connections that arrive until the kernel sees it are still taken.
-    pub fn stop_accept(&mut self, cx: &mut Context<'_>) {
-        if self.accepting == Accepting::Armed {
-            let target = Token::new(TokenKind::Accept, 0, self.accept_life);
-            cx.operations.push_back(Operation::Cancel { target });
-            self.accepting = Accepting::Stopping;
-        }
     }
 
     /// Takes one completion.
@@ -236,79 +209,6 @@ impl Shard {
         self.quiet = true;
     }
 
-    /// Ends at most `limit` connections, with a FIN each, or with a RST each when `abort`, and returns how many. The
-    /// operations wait in user space, a hundred bytes for each connection: ending millions at once would take the
-    /// memory that a full machine has not got.
-    pub fn close_some(&mut self, limit: usize, abort: bool, cx: &mut Context<'_>) -> usize {
-        let indices = self.table.indices(limit);
-        let count = indices.len();
-        for index in indices {
-            self.end(index, CloseCause::Drained, abort, cx);
-        }
-        count
-    }
-
-    /// Ends a connection of our own will.
-    fn end(&mut self, index: u32, cause: CloseCause, abort: bool, cx: &mut Context<'_>) {
-        if abort
-            && let Some(token) = self.table.token(index, TokenKind::Abort)
-            && let Some(connection) = self.table.at_mut(index)
-        {
-            let slot = connection.slot;
-            cx.operations.push_back(Operation::Abort { slot, token });
-        }
-        self.close(index, cause, cx);
-    }
-
-    fn on_accept(&mut self, completion: &Completion<'_>, cx: &mut Context<'_>) {
-        // One of an earlier arming may still deliver a connection, and that connection is real.
-        if !completion.more && completion.token.generation == self.accept_life {
-            self.accepting = Accepting::Off;
-        }
-        match completion.result {
-            Ok(slot) => {
-                let (ordinal, step) = self.accepted_ordinals;
-                self.accepted_ordinals.0 = ordinal.wrapping_add(step);
-                let index = self.table.insert(Some(slot), ordinal, cx.now, State::Open);
-                self.set_variant(index, ordinal, cx);
-                self.established(index, cx);
-                // Told now and not when the tick is over: while a crowd keeps the backlog full, one tick's rounds
-                // would take more connections than the table has slots to spare.
-                if self.table.len() >= self.capacity as usize {
-                    self.stop_accept(cx);
-                }
-            }
-            Err(libc::ENFILE) => self.counters.table_full += 1,
-            Err(_) => {}
-        }
-    }
-
-    fn established(&mut self, index: u32, cx: &mut Context<'_>) {
-        let settings = self.settings;
-        let Some(token) = self.table.token(index, self.reads_kind()) else {
-            return;
-        };
-        let Some(connection) = self.table.at_mut(index) else {
-            return;
-        };
-        let slot = connection.slot;
-        cx.operations.push_back(match self.reads {
-            Reads::Watch => Operation::Watch { slot, token },
-            Reads::Stream => Operation::Stream { slot, token },
-        });
-        self.counters.established += 1;
-        self.counters.open += 1;
-        match settings.role {
-            Role::Idle => {}
-            Role::Responder { .. } => self.detector.watch(index, cx.now),
-            Role::Sender { .. } => {
-                connection.due = settings.first_due(connection.ordinal, cx.now);
-                let due = self.clock.ceil(connection.due);
-                self.schedule.arm(index, due);
-            }
-        }
-    }
-
     /// What a connection's armed read is called.
     fn reads_kind(&self) -> TokenKind {
         match self.reads {
@@ -354,54 +254,6 @@ impl Shard {
             Err(libc::EAGAIN) => self.counters.sends_blocked += 1,
             Err(errno) => self.close(completion.token.index, self.cause_of(errno), cx),
             Ok(_) => self.close(completion.token.index, CloseCause::ShortSend, cx),
-        }
-    }
-
-    /// What an errno of an established socket means.
-    fn cause_of(&self, errno: i32) -> CloseCause {
-        match errno {
-            libc::ECONNRESET | libc::EPIPE => CloseCause::Reset,
-            libc::ETIMEDOUT if self.settings.keepalive => CloseCause::KeepaliveTimeout,
-            libc::ETIMEDOUT => CloseCause::RetransmissionTimeout,
-            _ => CloseCause::SocketError,
-        }
-    }
-
-    /// Ends a connection. The watch is cancelled in the same batch: a close alone would leave the socket open
-    /// for as long as the watch is armed, and the peer would see no FIN.
-    fn close(&mut self, index: u32, cause: CloseCause, cx: &mut Context<'_>) {
-        let Some(watch) = self.table.token(index, self.reads_kind()) else {
-            return;
-        };
-        let Some(Connection {
-            slot,
-            state,
-            ordinal,
-            ..
-        }) = self.table.remove(index)
-        else {
-            return;
-        };
-        if state == State::Open {
-            self.counters.open -= 1;
-            self.counters.closed(cause);
-            self.note_end(ordinal, cause, cx.now);
-            cx.operations.push_back(Operation::Cancel { target: watch });
-        } else {
-            self.counters.connecting -= 1;
-            cx.operations.push_back(Operation::Cancel {
-                target: watch.with_kind(TokenKind::Connect),
-            });
-        }
-        let token = watch.with_kind(TokenKind::Close);
-        cx.operations.push_back(Operation::Close { slot, token });
-        match self.settings.role {
-            Role::Idle => {}
-            Role::Responder { .. } => self.detector.forget(index),
-            Role::Sender { .. } => {
-                self.detector.forget(index);
-                self.schedule.cancel(index);
-            }
         }
     }
 }

@@ -1,13 +1,52 @@
-//! How a shard opens connections: the first time, and again after they were lost.
+//! How a shard's connections come: accepts it arms and stops, connects it begins, the first time and again after a loss,
+//! and what it does once they stand.
 //!
-//! Does not decide when; whoever drives the shard does. See [the shard](super) for what follows.
+//! Does not decide how many or when: whoever drives it does.
 
 use super::connection::State;
-use super::{CloseCause, Context, Fate, Shard};
-use crate::ring::{Completion, Operation, TokenKind};
+use super::{CloseCause, Context, Fate, Reads, Role, Shard};
+use crate::ring::{Completion, GENERATION_LIMIT, Operation, Token, TokenKind};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::RawFd;
+
+/// Whether this shard's ring is taking connections from the listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepting {
+    /// Not asked to.
+    Off,
+    /// A multishot accept is armed.
+    Armed,
+    /// Its cancellation has been submitted.
+    Stopping,
+}
 
 impl Shard {
+    /// Whether the shard takes connections from the listener.
+    #[must_use]
+    pub fn accepting(&self) -> Accepting {
+        self.accepting
+    }
+
+    /// Arms the multishot accept. Does nothing unless it is off.
+    pub fn start_accept(&mut self, listener: RawFd, cx: &mut Context<'_>) {
+        if self.accepting == Accepting::Off {
+            self.accept_life = (self.accept_life + 1) % GENERATION_LIMIT;
+            let token = Token::new(TokenKind::Accept, 0, self.accept_life);
+            cx.operations
+                .push_back(Operation::Accept { listener, token });
+            self.accepting = Accepting::Armed;
+        }
+    }
+
+    /// Cancels the multishot accept. Connections that arrive until the kernel sees it are still taken.
+    pub fn stop_accept(&mut self, cx: &mut Context<'_>) {
+        if self.accepting == Accepting::Armed {
+            let target = Token::new(TokenKind::Accept, 0, self.accept_life);
+            cx.operations.push_back(Operation::Cancel { target });
+            self.accepting = Accepting::Stopping;
+        }
+    }
+
     /// Opens a socket, sets the ring's first `options` options on it and its variant of those behind them, binds it to
     /// `source` where one is given, and connects it to `address`.
     pub fn connect(
@@ -83,12 +122,35 @@ impl Shard {
         self.counters.connecting += 1;
     }
 
+    pub(super) fn on_accept(&mut self, completion: &Completion<'_>, cx: &mut Context<'_>) {
+        // One of an earlier arming may still deliver a connection, and that connection is real.
+        if !completion.more && completion.token.generation == self.accept_life {
+            self.accepting = Accepting::Off;
+        }
+        match completion.result {
+            Ok(slot) => {
+                let (ordinal, step) = self.accepted_ordinals;
+                self.accepted_ordinals.0 = ordinal.wrapping_add(step);
+                let index = self.table.insert(Some(slot), ordinal, cx.now, State::Open);
+                self.set_variant(index, ordinal, cx);
+                self.established(index, cx);
+                // Told now and not when the tick is over: while a crowd keeps the backlog full, one tick's rounds
+                // would take more connections than the table has slots to spare.
+                if self.table.len() >= self.capacity as usize {
+                    self.stop_accept(cx);
+                }
+            }
+            Err(libc::ENFILE) => self.counters.table_full += 1,
+            Err(_) => {}
+        }
+    }
+
     /// The one of the options' variants that the connection numbered `ordinal` gets.
     fn variant(&self, ordinal: u32) -> Option<u32> {
         ordinal.checked_rem(self.settings.option_variants)
     }
 
-    pub(super) fn set_variant(&mut self, index: u32, ordinal: u32, cx: &mut Context<'_>) {
+    fn set_variant(&mut self, index: u32, ordinal: u32, cx: &mut Context<'_>) {
         if let Some(option) = self.variant(ordinal)
             && let Some(token) = self.table.token(index, TokenKind::Option)
             && let Some(connection) = self.table.at_mut(index)
@@ -154,6 +216,32 @@ impl Shard {
                 self.close(completion.token.index, CloseCause::SocketError, cx);
             }
             _ => self.counters.stale_completions += 1,
+        }
+    }
+
+    fn established(&mut self, index: u32, cx: &mut Context<'_>) {
+        let settings = self.settings;
+        let Some(token) = self.table.token(index, self.reads_kind()) else {
+            return;
+        };
+        let Some(connection) = self.table.at_mut(index) else {
+            return;
+        };
+        let slot = connection.slot;
+        cx.operations.push_back(match self.reads {
+            Reads::Watch => Operation::Watch { slot, token },
+            Reads::Stream => Operation::Stream { slot, token },
+        });
+        self.counters.established += 1;
+        self.counters.open += 1;
+        match settings.role {
+            Role::Idle => {}
+            Role::Responder { .. } => self.detector.watch(index, cx.now),
+            Role::Sender { .. } => {
+                connection.due = settings.first_due(connection.ordinal, cx.now);
+                let due = self.clock.ceil(connection.due);
+                self.schedule.arm(index, due);
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use super::socket::Socket;
 use crate::arm::Arm;
 use crate::ring::Operation;
 use crate::shard::{
-    Accepting, CloseCause, Context, Counters, Instruments, Phases, Reads, Settings, Shard,
+    Accepting, CloseCause, Context, Counters, Instruments, Phases, Reads, Role, Settings, Shard,
 };
 use crate::units::Nanos;
 use crate::wheel::TimersKind;
@@ -27,10 +27,28 @@ const ADDRESS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7000);
 /// What a bank has for one ring.
 #[derive(Debug)]
 struct Half {
+    role: Role,
     shard: Shard,
     operations: VecDeque<Operation>,
     instruments: Instruments,
     stalled_until: Nanos,
+}
+
+impl Half {
+    /// After every call: places and timers are those of the living, and no more.
+    fn keeps_nothing_of_the_dead(&self) {
+        let counters = self.shard.counters();
+        let places = counters.open + counters.connecting;
+        assert_eq!(self.shard.occupied() as u64, places, "places");
+        let (open, armed) = (counters.open, self.shard.timers_armed() as u64);
+        let expected = match self.role {
+            Role::Idle => 0..=0,
+            Role::Responder { .. } | Role::Sender { acked: false } => open..=open,
+            // One for the heartbeat to come, and one for the ack that is owed.
+            Role::Sender { acked: true } => open..=2 * open,
+        };
+        assert!(expected.contains(&armed), "{armed} timers for {open}");
+    }
 }
 
 /// How to make a [`World`].
@@ -96,10 +114,12 @@ impl World {
                 timers: making.timers,
                 keepalive: making.keepalive,
                 option_variants: 0,
+                log_endings: true,
             };
             // The wheels' ticks need not begin when the bank's do.
             let origin = start - dice.span(TICK);
             Half {
+                role,
                 shard: Shard::new(settings, making.reads, making.capacity, (0, 1), origin),
                 operations: VecDeque::new(),
                 instruments: Instruments::default(),
@@ -213,6 +233,7 @@ impl World {
         }
         self.drive(side);
         self.with(side, Shard::on_tick);
+        self.halves[side].keeps_nothing_of_the_dead();
         self.drive(side);
         if side == SERVER && self.halves[side].shard.accepting() == Accepting::Off {
             self.with(side, |shard, cx| shard.start_accept(3, cx));
@@ -247,6 +268,7 @@ impl World {
                     instruments: &mut half.instruments,
                 };
                 half.shard.on_completion(&completion, &mut context);
+                half.keeps_nothing_of_the_dead();
             });
         }
         panic!("the lane of side {side} never comes to rest");
