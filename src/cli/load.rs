@@ -50,11 +50,11 @@ pub(super) struct LoadArgs {
     #[arg(long)]
     abort: bool,
     #[command(flatten)]
-    reconnect: ReconnectFlags,
-    #[command(flatten)]
     cores: LoadCoresFlag,
     #[command(flatten)]
     half: HalfFlags,
+    #[command(flatten)]
+    reconnect: ReconnectFlags,
 }
 
 pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {

@@ -113,7 +113,8 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts the threads and their rings; opens nothing until [`Phase::Open`].
+    /// Starts the threads and their rings; opens nothing until
+    /// [`Phase::Open`](crate::bank::Phase::Open).
     ///
     /// # Errors
     /// [`LoadError`], with the remedy.
