@@ -56,6 +56,9 @@ pub struct ServerConfig {
     pub keepalive_spread_s: u32,
     /// `TCP_CONGESTION` of the accepted sockets.
     pub congestion: Option<String>,
+    /// End connections with a reset, which leaves no `TIME_WAIT` behind, instead of a FIN.
+    #[serde(default)]
+    pub abort: bool,
 }
 
 /// Why the server did not start.
@@ -141,6 +144,7 @@ impl Server {
                     listener: Some(listener.try_clone().map_err(ServerError::Listener)?),
                     capacity,
                     established: 0,
+                    abort: config.abort,
                     turn: Turn {
                         now: Arc::clone(&turn),
                         mine: place,
@@ -184,6 +188,7 @@ struct Acceptor {
     listener: Option<socket2::Socket>,
     capacity: usize,
     established: u64,
+    abort: bool,
     turn: Turn,
 }
 
@@ -224,7 +229,7 @@ impl Acceptor {
         for lane in lanes {
             lane.with(&clock, instruments, super::shard::Shard::stop_accept);
             left -= lane.with(&clock, instruments, |shard, cx| {
-                shard.close_some(left, false, cx)
+                shard.close_some(left, self.abort, cx)
             });
         }
         // Closing the listener resets what still waits in its backlog.

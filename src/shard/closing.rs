@@ -38,16 +38,21 @@ impl Shard {
         let indices = self.table.indices(limit);
         let count = indices.len();
         for index in indices {
-            if abort && let Some(token) = self.table.token(index, TokenKind::Abort) {
-                let slot = self
-                    .table
-                    .at_mut(index)
-                    .map_or(index, |connection| connection.slot);
-                cx.operations.push_back(Operation::Abort { slot, token });
-            }
-            self.close(index, CloseCause::Drained, cx);
+            self.end(index, abort, cx);
         }
         count
+    }
+
+    /// Ends a connection because it is ours to end.
+    pub(super) fn end(&mut self, index: u32, abort: bool, cx: &mut Context<'_>) {
+        if abort && let Some(token) = self.table.token(index, TokenKind::Abort) {
+            let slot = self
+                .table
+                .at_mut(index)
+                .map_or(index, |connection| connection.slot);
+            cx.operations.push_back(Operation::Abort { slot, token });
+        }
+        self.close(index, CloseCause::Drained, cx);
     }
 
     /// What an errno of an established socket means.

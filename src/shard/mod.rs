@@ -17,12 +17,14 @@
 mod closing;
 mod connection;
 mod counters;
+mod disturbance;
 mod exchange;
 mod instruments;
 mod opening;
 mod settings;
 
 pub use closing::EndingRecord;
+pub use connection::Walk;
 pub use counters::{CloseCause, Counters};
 pub use instruments::Instruments;
 pub use opening::Accepting;
@@ -67,6 +69,8 @@ pub struct Shard {
     accept_life: u32,
     accepted_ordinals: (u32, u32),
     quiet: bool,
+    /// Nothing is read, and so nobody judged.
+    deaf: bool,
     due: Vec<u32>,
     verdicts: Vec<u32>,
 }
@@ -113,6 +117,7 @@ impl Shard {
             accept_life: 0,
             accepted_ordinals: ordinals,
             quiet: false,
+            deaf: false,
             due: Vec::new(),
             verdicts: Vec::new(),
         }
@@ -167,7 +172,7 @@ impl Shard {
     /// Turns the wheels to the present. Call once per tick, after all completions.
     pub fn on_tick(&mut self, cx: &mut Context<'_>) {
         self.on_late_tick(cx);
-        if !self.quiet && self.settings.role != Role::Idle {
+        if !self.quiet && !self.deaf && self.settings.role != Role::Idle {
             self.judge(cx);
         }
     }
@@ -186,11 +191,15 @@ impl Shard {
     /// When the wheels next have something to look at; a driver that is not called once per tick must call then.
     #[must_use]
     pub fn next_deadline(&self, now: Nanos) -> Option<Nanos> {
+        if self.quiet {
+            return None;
+        }
         let send = self
             .schedule
             .next_deadline()
             .map(|tick| self.clock.instant(tick, now));
         let verdict = self.detector.next_deadline(now);
+        let verdict = verdict.filter(|_| !self.deaf);
         [send, verdict].into_iter().flatten().min()
     }
 
@@ -199,19 +208,14 @@ impl Shard {
         self.quiet = true;
     }
 
-    /// What a connection's armed read is called.
-    fn reads_kind(&self) -> TokenKind {
-        match self.reads {
-            Reads::Watch => TokenKind::Watch,
-            Reads::Stream => TokenKind::Stream,
-        }
-    }
-
     fn on_watch(&mut self, completion: &Completion<'_>, cx: &mut Context<'_>) {
         let Some(connection) = self.table.get_mut(completion.token) else {
             self.counters.stale_completions += 1;
             return;
         };
+        if self.deaf {
+            return;
+        }
         match completion.result {
             Ok(events) => {
                 connection.watch_ended |= !completion.more;
