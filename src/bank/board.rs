@@ -1,13 +1,15 @@
-//! The board between a process's main thread and its core threads: the phase goes one way, snapshots the other.
+//! The board between a process's main thread and its core threads: the phase and disturbances go one way, snapshots
+//! the other.
 //!
-//! Does not measure. A core thread looks at one atomic per tick and takes a lock only when it publishes: a few
-//! times a second and at each change of phase.
+//! Does not measure. A core thread looks at two atomics per tick, and takes a lock only when it publishes, a few times
+//! a second and at each change of phase, and when there is a new disturbance.
 
+use super::Disturbance;
 use crate::shard::{Counters, EndingRecord, Series};
 use crate::units::Nanos;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// What a process's core threads are doing. Phases only ever advance.
@@ -121,14 +123,19 @@ impl Snapshot {
 struct Seat {
     ready: AtomicBool,
     acknowledged: AtomicU8,
+    /// Disturbances carried out.
+    disturbed: AtomicUsize,
     snapshot: Mutex<Snapshot>,
     failure: Mutex<Option<String>>,
 }
 
-/// The phase one way, snapshots the other.
+/// The phase and disturbances one way, snapshots the other.
 #[derive(Debug)]
 pub struct Board {
     phase: AtomicU8,
+    /// How many disturbances there are.
+    disturbed: AtomicUsize,
+    disturbances: Mutex<Vec<Disturbance>>,
     seats: Vec<Seat>,
 }
 
@@ -138,6 +145,8 @@ impl Board {
     pub fn new(seats: usize) -> Self {
         Self {
             phase: AtomicU8::new(0),
+            disturbed: AtomicUsize::new(0),
+            disturbances: Mutex::default(),
             seats: (0..seats).map(|_| Seat::default()).collect(),
         }
     }
@@ -179,6 +188,44 @@ impl Board {
         self.seats
             .iter()
             .all(|seat| seat.acknowledged.load(Ordering::Acquire) >= phase as u8)
+    }
+
+    /// Asks the core threads for a disturbance; returns its number.
+    pub fn disturb(&self, disturbance: Disturbance) -> usize {
+        let mut queue = self
+            .disturbances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        queue.push(disturbance);
+        self.disturbed.store(queue.len(), Ordering::Release);
+        queue.len()
+    }
+
+    /// How many disturbances have been asked for.
+    #[must_use]
+    pub fn disturbances(&self) -> usize {
+        self.disturbed.load(Ordering::Acquire)
+    }
+
+    /// All but the first `taken` of them, in order.
+    #[must_use]
+    pub fn disturbances_from(&self, taken: usize) -> Vec<Disturbance> {
+        let queue = self.disturbances.lock();
+        let queue = queue.unwrap_or_else(PoisonError::into_inner);
+        queue.iter().skip(taken).copied().collect()
+    }
+
+    /// A core thread says that it has carried out the first `count` disturbances.
+    pub fn acknowledge_disturbances(&self, seat: usize, count: usize) {
+        self.seats[seat].disturbed.store(count, Ordering::Release);
+    }
+
+    /// Whether every core thread has carried out the first `count` disturbances.
+    #[must_use]
+    pub fn all_disturbed(&self, count: usize) -> bool {
+        self.seats
+            .iter()
+            .all(|seat| seat.disturbed.load(Ordering::Acquire) >= count)
     }
 
     /// A core thread shows what it has.
@@ -254,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn phases_only_advance_and_wait_for_every_seat() {
+    fn phases_only_advance_and_disturbances_queue_until_every_seat_is_there() {
         let board = Board::new(2);
         board.ask(Phase::Window);
         board.ask(Phase::Open);
@@ -263,6 +310,12 @@ mod tests {
         assert!(!board.all_in(Phase::Window));
         board.acknowledge(1, Phase::Window);
         assert!(board.all_in(Phase::Window) && !board.all_in(Phase::Closed));
+        let number = board.disturb(Disturbance::DropAll { abort: true });
+        assert_eq!((number, board.disturb(Disturbance::Deaf)), (1, 2));
+        assert_eq!(board.disturbances_from(1), [Disturbance::Deaf]);
+        board.acknowledge_disturbances(0, 2);
+        board.acknowledge_disturbances(1, 1);
+        assert!(board.all_disturbed(1) && !board.all_disturbed(2));
         board.fail(1, "gone".to_owned());
         assert_eq!(board.failure().as_deref(), Some("gone"));
     }

@@ -10,12 +10,14 @@
 //! machine stand in a known relation: the server's offset is half a tick, the middle of what chance would give.
 
 mod board;
+mod disturbance;
 mod driver;
 mod engine;
 mod lane;
 mod plan;
 
 pub use board::{Board, Phase, Snapshot};
+pub use disturbance::Disturbance;
 pub use driver::Driver;
 pub use engine::{EngineConfig, EngineKind};
 pub use lane::{Drive, Lane};
@@ -26,6 +28,7 @@ use crate::record::HistogramError;
 use crate::ring::{RingError, SocketOption};
 use crate::shard::{Counters, Instruments, Settings, Shard};
 use crate::units::Nanos;
+use disturbance::Disturbances;
 use engine::Engine;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,7 +40,7 @@ const BUSY_TICK: Nanos = Nanos::from_millis(1);
 /// How often a thread shows its counters.
 const PUBLISH_EVERY: Nanos = Nanos::from_millis(200);
 
-/// How soon a thread that sleeps on its events looks for a change of phase.
+/// How soon a thread that sleeps on its events looks for a change of phase or a disturbance.
 const LONGEST_WAIT: Nanos = Nanos::from_millis(100);
 
 /// The same while connections come and go, so that the end of a ramp is seen soon.
@@ -138,7 +141,20 @@ impl Crew {
     /// A thread's failure, as its text.
     pub fn go(&self, phase: Phase) -> Result<(), String> {
         self.board.ask(phase);
-        while !self.board.all_in(phase) {
+        self.wait_until(|board| board.all_in(phase))
+    }
+
+    /// Has all threads suffer `disturbance`, waiting until each has carried it out.
+    ///
+    /// # Errors
+    /// A thread's failure, as its text.
+    pub fn disturb(&self, disturbance: Disturbance) -> Result<(), String> {
+        let number = self.board.disturb(disturbance);
+        self.wait_until(|board| board.all_disturbed(number))
+    }
+
+    fn wait_until(&self, there: impl Fn(&Board) -> bool) -> Result<(), String> {
+        while !there(&self.board) {
             if let Some(message) = self.board.failure() {
                 return Err(message);
             }
@@ -199,11 +215,16 @@ fn run(
             bank.enter_phase(phase, asked, clock.now())?;
             phase = asked;
         }
+        bank.disturbances.take(board);
         let mut drained = bank.tick(clock)?;
-        let pace = director.direct(phase, &mut bank.lanes, &mut bank.instruments, clock);
+        let mut pace = director.direct(phase, &mut bank.lanes, &mut bank.instruments, clock);
+        if bank.disturb(clock) {
+            pace = Pace::Busy;
+        }
         if pace == Pace::Busy || phase >= Phase::Ending {
             drained = bank.drive(clock)?;
         }
+        bank.disturbances.settle(drained);
         let now = clock.now();
         let due = if pace == Pace::Busy {
             PUBLISH_BUSY
@@ -212,9 +233,13 @@ fn run(
         };
         // When the coming and going is over, what came of it is shown at once.
         let over = std::mem::replace(&mut last_pace, pace) == Pace::Busy && pace == Pace::Tick;
-        if phase != bank.acknowledged || over || now - bank.published_at >= due {
+        let disturbed = bank.disturbances.done();
+        let news = over || phase != bank.acknowledged || disturbed != bank.disturbed;
+        if news || now - bank.published_at >= due {
             board.publish(seat, bank.snapshot(now));
             bank.published_at = now;
+            board.acknowledge_disturbances(seat, disturbed);
+            bank.disturbed = disturbed;
             if bank.may_acknowledge(phase, pace) {
                 board.acknowledge(seat, phase);
                 bank.acknowledged = phase;
@@ -255,6 +280,9 @@ struct Bank {
     tick: Nanos,
     instruments: Instruments,
     acknowledged: Phase,
+    disturbances: Disturbances,
+    /// Disturbances acknowledged.
+    disturbed: usize,
     published_at: Nanos,
     window_opened: Option<(Nanos, Counters)>,
     window_closed: Option<(Nanos, Counters, BTreeMap<String, String>)>,
@@ -283,6 +311,8 @@ impl Bank {
             tick: config.settings.tick,
             instruments: Instruments::default(),
             acknowledged: Phase::Hold,
+            disturbances: Disturbances::default(),
+            disturbed: 0,
             published_at: now,
             window_opened: None,
             window_closed: None,
@@ -326,6 +356,12 @@ impl Bank {
             drained &= got == Drive::Drained;
         }
         Ok(drained)
+    }
+
+    /// A portion of the disturbance under way; whether there was one.
+    fn disturb(&mut self, clock: MonotonicClock) -> bool {
+        self.disturbances
+            .turn(&mut self.lanes, &mut self.instruments, clock)
     }
 
     fn enter_phase(&mut self, from: Phase, to: Phase, now: Nanos) -> Result<(), BankError> {

@@ -82,6 +82,7 @@ fn configure(
         user_timeout_ms: half.engine.server_user_timeout(half.arm, budget),
         keepalive_spread_s: half.engine.keepalive_spread.unwrap_or(0),
         congestion: host::congestion(half.engine.congestion.as_deref())?,
+        abort: false,
     })
 }
 

@@ -298,6 +298,7 @@ pub(super) fn start(
         user_timeout_ms: user_timeout_ms.filter(|_| side.server()),
         keepalive_spread_s: options.keepalive_spread_s,
         congestion: Some(options.congestion.clone()),
+        abort: false,
     })))?;
     let Word::Ready {
         address: Some(address),

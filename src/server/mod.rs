@@ -5,10 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-mod disturbance;
 pub(crate) mod gate;
-
-pub use disturbance::{Disturbance, Disturber};
 
 use crate::bank::{
     BankConfig, CLOSES_PER_TURN, Crew, Director, Driver, EngineConfig, Lane, Pace, Phase,
@@ -21,7 +18,6 @@ use crate::socket::SocketError;
 use crate::socket::keepalive::Keepalive;
 use crate::socket::listener::{ListenOptions, ListenerGroup};
 use crate::units::Nanos;
-use disturbance::Disturbed;
 use gate::{GateAction, decide};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -60,6 +56,9 @@ pub struct ServerConfig {
     pub keepalive_spread_s: u32,
     /// `TCP_CONGESTION` of the accepted sockets.
     pub congestion: Option<String>,
+    /// End connections with a reset, which leaves no `TIME_WAIT` behind, instead of a FIN.
+    #[serde(default)]
+    pub abort: bool,
 }
 
 /// Why the server did not start.
@@ -90,8 +89,6 @@ pub struct Server {
     pub plan: RingPlan,
     /// Where it listens.
     pub address: SocketAddr,
-    /// Makes trouble.
-    pub disturber: Disturber,
 }
 
 impl Server {
@@ -129,7 +126,6 @@ impl Server {
         let mut settings = config.settings;
         settings.option_variants = u32::try_from(variants.len()).unwrap_or(0);
         let mut banks = Vec::new();
-        let disturber = Disturber::default();
         for (number, listener) in (0_u32..).zip(group.into_listeners()) {
             let turn = Arc::new(AtomicU32::new(0));
             for place in 0..per_core {
@@ -148,7 +144,7 @@ impl Server {
                     listener: Some(listener.try_clone().map_err(ServerError::Listener)?),
                     capacity,
                     established: 0,
-                    disturbed: Disturbed::by(&disturber),
+                    abort: config.abort,
                     turn: Turn {
                         now: Arc::clone(&turn),
                         mine: place,
@@ -163,7 +159,6 @@ impl Server {
             crew,
             plan,
             address,
-            disturber,
         })
     }
 }
@@ -193,7 +188,7 @@ struct Acceptor {
     listener: Option<socket2::Socket>,
     capacity: usize,
     established: u64,
-    disturbed: Disturbed,
+    abort: bool,
     turn: Turn,
 }
 
@@ -224,25 +219,6 @@ impl Acceptor {
         }
     }
 
-    /// Does what was asked for, all of it in one turn: those who come back at once must not be dropped again. A hundred
-    /// bytes of operations wait for each connection until the kernel has taken them.
-    fn disturb(
-        &mut self,
-        lanes: &mut [Lane],
-        instruments: &mut Instruments,
-        clock: MonotonicClock,
-    ) -> Pace {
-        let Some(Disturbance::DropAll { abort }) = self.disturbed.take() else {
-            return Pace::Tick;
-        };
-        for lane in lanes {
-            lane.with(&clock, instruments, |shard, cx| {
-                shard.close_some(usize::MAX, abort, cx)
-            });
-        }
-        Pace::Busy
-    }
-
     fn end(
         &mut self,
         lanes: &mut [Lane],
@@ -253,7 +229,7 @@ impl Acceptor {
         for lane in lanes {
             lane.with(&clock, instruments, super::shard::Shard::stop_accept);
             left -= lane.with(&clock, instruments, |shard, cx| {
-                shard.close_some(left, false, cx)
+                shard.close_some(left, self.abort, cx)
             });
         }
         // Closing the listener resets what still waits in its backlog.
@@ -273,7 +249,6 @@ impl Director for Acceptor {
         match phase {
             Phase::Hold => Pace::Busy,
             Phase::Open | Phase::Window | Phase::Closed | Phase::Quiet => {
-                let disturbed = self.disturb(lanes, instruments, clock);
                 self.open_gate(lanes, instruments, clock);
                 let established = lanes
                     .iter()
@@ -286,7 +261,7 @@ impl Director for Acceptor {
                 if (arriving || waiting) && phase == Phase::Open {
                     Pace::Busy
                 } else {
-                    disturbed
+                    Pace::Tick
                 }
             }
             Phase::Ending | Phase::Exit => self.end(lanes, instruments, clock),

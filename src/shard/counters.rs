@@ -98,6 +98,12 @@ pub struct Counters {
     pub acks_sent: u64,
     /// Acks read.
     pub acks_received: u64,
+    /// Data frames handed to the kernel.
+    #[serde(default)]
+    pub data_sent: u64,
+    /// Data frames read.
+    #[serde(default)]
+    pub data_received: u64,
     /// Heartbeats not sent because their turn came more than one interval late.
     pub heartbeats_skipped: u64,
     /// Heartbeats whose answer timer expired.
@@ -177,6 +183,8 @@ impl Counters {
             (&mut self.heartbeats_received, other.heartbeats_received),
             (&mut self.acks_sent, other.acks_sent),
             (&mut self.acks_received, other.acks_received),
+            (&mut self.data_sent, other.data_sent),
+            (&mut self.data_received, other.data_received),
             (&mut self.heartbeats_skipped, other.heartbeats_skipped),
             (&mut self.heartbeats_timed_out, other.heartbeats_timed_out),
             (&mut self.sends_blocked, other.sends_blocked),

@@ -17,6 +17,7 @@
 mod closing;
 mod connection;
 mod counters;
+mod disturbance;
 mod exchange;
 mod fates;
 mod instruments;
@@ -25,6 +26,7 @@ mod series;
 mod settings;
 
 pub use closing::EndingRecord;
+pub use connection::Walk;
 pub use counters::{CloseCause, Counters};
 pub use fates::{Fate, Told};
 pub use instruments::Instruments;
@@ -71,6 +73,8 @@ pub struct Shard {
     accept_life: u32,
     accepted_ordinals: (u32, u32),
     quiet: bool,
+    /// Nothing is read, and so nobody judged.
+    deaf: bool,
     due: Vec<u32>,
     verdicts: Vec<u32>,
     /// What became of connections, when somebody asked to be told.
@@ -121,6 +125,7 @@ impl Shard {
             accept_life: 0,
             accepted_ordinals: ordinals,
             quiet: false,
+            deaf: false,
             due: Vec::new(),
             verdicts: Vec::new(),
             fates: None,
@@ -177,7 +182,7 @@ impl Shard {
     /// Turns the wheels to the present. Call once per tick, after all completions.
     pub fn on_tick(&mut self, cx: &mut Context<'_>) {
         self.on_late_tick(cx);
-        if !self.quiet && self.settings.role != Role::Idle {
+        if !self.quiet && !self.deaf && self.settings.role != Role::Idle {
             self.judge(cx);
         }
     }
@@ -196,11 +201,15 @@ impl Shard {
     /// When the wheels next have something to look at; a driver that is not called once per tick must call then.
     #[must_use]
     pub fn next_deadline(&self, now: Nanos) -> Option<Nanos> {
+        if self.quiet {
+            return None;
+        }
         let send = self
             .schedule
             .next_deadline()
             .map(|tick| self.clock.instant(tick, now));
         let verdict = self.detector.next_deadline(now);
+        let verdict = verdict.filter(|_| !self.deaf);
         [send, verdict].into_iter().flatten().min()
     }
 
@@ -209,19 +218,14 @@ impl Shard {
         self.quiet = true;
     }
 
-    /// What a connection's armed read is called.
-    fn reads_kind(&self) -> TokenKind {
-        match self.reads {
-            Reads::Watch => TokenKind::Watch,
-            Reads::Stream => TokenKind::Stream,
-        }
-    }
-
     fn on_watch(&mut self, completion: &Completion<'_>, cx: &mut Context<'_>) {
         let Some(connection) = self.table.get_mut(completion.token) else {
             self.counters.stale_completions += 1;
             return;
         };
+        if self.deaf {
+            return;
+        }
         match completion.result {
             Ok(events) => {
                 connection.watch_ended |= !completion.more;

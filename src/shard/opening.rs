@@ -228,10 +228,13 @@ impl Shard {
             return;
         };
         let slot = connection.slot;
-        cx.operations.push_back(match self.reads {
+        let read = match self.reads {
             Reads::Watch => Operation::Watch { slot, token },
             Reads::Stream => Operation::Stream { slot, token },
-        });
+        };
+        if !self.deaf {
+            cx.operations.push_back(read);
+        }
         self.counters.established += 1;
         self.counters.open += 1;
         match settings.role {

@@ -3,6 +3,7 @@
 //! No test here measures time: the simulation's clock is a number, and the layer test reads files.
 
 mod dice;
+mod disturbances;
 mod endings;
 mod fake_ring;
 mod gate;

@@ -32,6 +32,8 @@ struct Half {
     operations: VecDeque<Operation>,
     instruments: Instruments,
     stalled_until: Nanos,
+    /// Reads nothing any more, so that no watch is armed.
+    deaf: bool,
 }
 
 impl Half {
@@ -124,6 +126,7 @@ impl World {
                 operations: VecDeque::new(),
                 instruments: Instruments::default(),
                 stalled_until: Nanos::ZERO,
+                deaf: false,
             }
         });
         let slots = [making.slots, 4096];
@@ -200,6 +203,31 @@ impl World {
     /// The loop of `side` does not run for `span`.
     pub(super) fn stall(&mut self, side: usize, span: Nanos) {
         self.halves[side].stalled_until = self.now + span;
+    }
+
+    /// Makes `side` deaf, `portion` connections at a time as a bank does.
+    pub(super) fn deafen(&mut self, side: usize, portion: usize) {
+        let mut walk = self.shard(side).walk();
+        let mut visited = portion;
+        while visited == portion {
+            self.with(side, |shard, cx| {
+                visited = shard.deafen(&mut walk, portion, cx);
+            });
+            self.drive(side);
+        }
+        self.halves[side].deaf = true;
+    }
+
+    /// Has `side` send `frames` data frames on each connection, likewise.
+    pub(super) fn speak(&mut self, side: usize, frames: u32, portion: usize) {
+        let mut walk = self.shard(side).walk();
+        let mut visited = portion;
+        while visited == portion {
+            self.with(side, |shard, cx| {
+                visited = shard.speak(&mut walk, frames, portion, cx);
+            });
+            self.drive(side);
+        }
     }
 
     pub(super) fn run_for(&mut self, span: Nanos) {
@@ -292,10 +320,14 @@ impl World {
         let expected = usize::try_from(counters.open + counters.connecting).unwrap();
         assert_eq!(occupied, expected, "places of side {side}");
         assert_eq!(self.kernel.held(side), occupied, "slots of side {side}");
-        let open = usize::try_from(counters.open).unwrap();
+        let read = if self.halves[side].deaf {
+            0
+        } else {
+            counters.open
+        };
         assert_eq!(
             self.kernel.watches(side),
-            open,
+            usize::try_from(read).unwrap(),
             "armed watches of side {side}"
         );
     }

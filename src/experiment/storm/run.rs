@@ -6,7 +6,7 @@
 //! up to there.
 
 use super::plan::{PlannedRun, StormPlan};
-use crate::bank::{Phase, Snapshot};
+use crate::bank::{Disturbance, Phase, Snapshot};
 use crate::clock::{Clock as _, MonotonicClock};
 use crate::control::{Order, Word};
 use crate::experiment::trial::{self, Halves, Stage, TrialSpec, check_interrupt, observe, settled};
@@ -15,7 +15,6 @@ use crate::measure::cpu::CpuSnapshot;
 use crate::measure::wire::{WireDelta, WireSnapshot};
 use crate::os::memory::SystemMemory;
 use crate::record::CpuNanos;
-use crate::server::Disturbance;
 use crate::shard::Counters;
 use crate::units::Nanos;
 use std::time::Duration;
