@@ -1,13 +1,17 @@
-//! What an experiment has the two halves suffer: real sockets, every engine, hundreds of connections.
+//! What an experiment has the two halves suffer, and that a stop of the process costs nobody his connection: real
+//! sockets, every engine, hundreds of connections.
 
-use super::controlled::{CONNECTIONS, load, loading, pair, server};
+use super::controlled::{CONNECTIONS, Half, load, loading, pair, server};
+use nix::sys::signal::Signal;
 use ringbeat::arm::Arm;
 use ringbeat::bank::{Disturbance, Driver, EngineKind, Phase, Snapshot};
 use ringbeat::control::Order;
 use ringbeat::shard::CloseCause;
 use ringbeat::units::Nanos;
+use std::time::Duration;
 
-/// In which a peer may be silent.
+/// Longer than [`SHORT`], in which a peer may be silent.
+const STOP: Duration = Duration::from_secs(5);
 const SHORT: Nanos = Nanos::from_secs(3);
 
 fn endings(snapshot: &Snapshot, causes: &[CloseCause]) -> usize {
@@ -114,4 +118,54 @@ fn a_server_ends_its_connections_as_it_is_told() {
         assert_eq!(lost.totals.closed_by(cause), CONNECTIONS);
         assert_eq!(endings(&lost, &[cause]), everyone());
     }
+}
+
+/// Stops `half` for longer than it allows its peers to be silent, lets it go on until it has `seen` so many more signs
+/// of life on each connection, and returns what it made of it.
+fn stopped(half: &mut Half, more: u64, seen: impl Fn(&Snapshot) -> u64) -> Snapshot {
+    let before = seen(&half.snapshot(&Order::Report));
+    half.signal(Signal::SIGSTOP);
+    std::thread::sleep(STOP);
+    half.signal(Signal::SIGCONT);
+    half.until(|now| seen(now) >= before + more * CONNECTIONS)
+}
+
+fn a_stopped_server_judges_nobody_whose_heartbeats_wait(kind: EngineKind) {
+    let arm = Arm::Heartbeat;
+    let mut config = server(arm, kind);
+    config.settings.idle_timeout = SHORT;
+    let (mut serving, mut loading, _) = pair(&config, &load(arm, kind));
+    // Ten of them wait; the others come when it has had time to judge.
+    let after = stopped(&mut serving, 12, |now| now.totals.heartbeats_received);
+    assert_eq!((after.totals.open, after.endings), (CONNECTIONS, vec![]));
+    assert_eq!(loading.snapshot(&Order::Report).totals.open, CONNECTIONS);
+}
+
+fn a_stopped_sender_judges_nobody_whose_acks_wait(kind: EngineKind) {
+    let arm = Arm::Heartbeat;
+    let mut config = load(arm, kind);
+    config.settings.answer_timeout = SHORT;
+    let (mut serving, mut loading, _) = pair(&server(arm, kind), &config);
+    let after = stopped(&mut loading, 3, |now| now.totals.acks_received);
+    assert_eq!((after.totals.open, after.endings), (CONNECTIONS, vec![]));
+    assert!(after.totals.heartbeats_skipped > 0, "it was not stopped");
+    assert_eq!(serving.snapshot(&Order::Report).totals.open, CONNECTIONS);
+}
+
+#[test]
+fn a_stop_of_the_process_costs_nobody_his_connection_on_uring() {
+    a_stopped_server_judges_nobody_whose_heartbeats_wait(EngineKind::Uring);
+    a_stopped_sender_judges_nobody_whose_acks_wait(EngineKind::Uring);
+}
+
+#[test]
+fn a_stop_of_the_process_costs_nobody_his_connection_on_uring_recv() {
+    a_stopped_server_judges_nobody_whose_heartbeats_wait(EngineKind::UringRecv);
+    a_stopped_sender_judges_nobody_whose_acks_wait(EngineKind::UringRecv);
+}
+
+#[test]
+fn a_stop_of_the_process_costs_nobody_his_connection_on_epoll() {
+    a_stopped_server_judges_nobody_whose_heartbeats_wait(EngineKind::Epoll);
+    a_stopped_sender_judges_nobody_whose_acks_wait(EngineKind::Epoll);
 }

@@ -327,7 +327,11 @@ impl Bank {
     fn tick(&mut self, clock: MonotonicClock) -> Result<bool, RingError> {
         for lane in &mut self.lanes {
             match lane.drive(&clock, &mut self.instruments, self.tick)? {
-                Drive::Drained => lane.with(&clock, &mut self.instruments, Shard::on_tick),
+                Drive::Drained(seen) => {
+                    lane.with(&clock, &mut self.instruments, |shard, cx| {
+                        shard.on_tick(seen, cx);
+                    });
+                }
                 Drive::Behind => lane.with(&clock, &mut self.instruments, Shard::on_late_tick),
                 Drive::Congested => {}
             }
@@ -353,7 +357,7 @@ impl Bank {
         let mut drained = true;
         for lane in &mut self.lanes {
             let got = lane.drive(&clock, &mut self.instruments, self.tick)?;
-            drained &= got == Drive::Drained;
+            drained &= matches!(got, Drive::Drained(_));
         }
         Ok(drained)
     }

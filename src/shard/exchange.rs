@@ -243,14 +243,15 @@ impl Shard {
         });
     }
 
-    /// Closes everyone whose deadline has passed.
-    pub(super) fn judge(&mut self, cx: &mut Context<'_>) {
+    /// Closes everyone whose deadline had passed at `seen`.
+    pub(super) fn judge(&mut self, seen: Nanos, cx: &mut Context<'_>) {
         let mut verdicts = std::mem::take(&mut self.verdicts);
         let instruments = &mut *cx.instruments;
+        let since = cx.now - seen;
         let _ = self
             .detector
-            .turn_to(cx.now, TURN_BUDGET, &mut verdicts, |late, count| {
-                instruments.turned(late, count);
+            .turn_to(seen, TURN_BUDGET, &mut verdicts, |late, count| {
+                instruments.turned(late + since, count);
             });
         for index in verdicts.drain(..) {
             if let Role::Sender { .. } = self.settings.role {

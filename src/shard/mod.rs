@@ -10,7 +10,9 @@
 //! deadline that passes closes the silent connection.
 //!
 //! The order inside one tick matters: all completions first, then [`Shard::on_tick`]. A loop that was stalled
-//! thereby sees the heartbeats that waited in its sockets before it judges anyone silent.
+//! thereby sees the heartbeats that waited in its sockets before it judges anyone silent. It may also be stopped between
+//! the two, by a signal or by the scheduler, and what arrives then is unseen however long it waits: verdicts are
+//! therefore given as of the instant up to which everything was seen, and not as of the present.
 
 #![forbid(unsafe_code)]
 
@@ -179,11 +181,12 @@ impl Shard {
         }
     }
 
-    /// Turns the wheels to the present. Call once per tick, after all completions.
-    pub fn on_tick(&mut self, cx: &mut Context<'_>) {
+    /// Turns the wheels. Call once per tick, after all completions: all that had come at `seen` is among them. That
+    /// instant never goes back from call to call.
+    pub fn on_tick(&mut self, seen: Nanos, cx: &mut Context<'_>) {
         self.on_late_tick(cx);
         if !self.quiet && !self.deaf && self.settings.role != Role::Idle {
-            self.judge(cx);
+            self.judge(seen, cx);
         }
     }
 

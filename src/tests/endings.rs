@@ -31,7 +31,7 @@ fn a_verdict_leaves_neither_place_nor_timer_behind() {
             world.with(receiver, |shard, cx| {
                 assert!(shard.timers_armed() >= 60 && shard.occupied() == 60);
                 cx.operations.clear();
-                shard.on_tick(cx);
+                shard.on_tick(cx.now, cx);
                 assert_eq!((shard.timers_armed(), shard.occupied()), (0, 0), "{arm}");
                 let closes = cx.operations.iter();
                 let closes = closes.filter(|asked| matches!(asked, Operation::Close { .. }));
@@ -57,7 +57,7 @@ fn an_unanswered_sender_leaves_nothing_behind_either() {
         world.now += IDLE_TIMEOUT;
         world.with(LOAD, |shard, cx| {
             assert_eq!((shard.timers_armed(), shard.occupied()), (120, 60));
-            shard.on_tick(cx);
+            shard.on_tick(cx.now, cx);
             assert_eq!((shard.timers_armed(), shard.occupied()), (0, 0));
             let told = shard.endings().iter();
             assert!(told.clone().all(|ending| ending.at_ns == cx.now));

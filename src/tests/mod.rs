@@ -13,4 +13,5 @@ mod schema;
 mod simulation;
 mod socket;
 mod sources;
+mod stops;
 mod world;

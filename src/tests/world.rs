@@ -230,6 +230,17 @@ impl World {
         }
     }
 
+    /// The process of `side` is stopped for `span` between its last look and its verdicts.
+    pub(super) fn stop_before_verdicts(&mut self, side: usize, span: Nanos) {
+        self.kernel.advance(self.now);
+        self.drive(side);
+        let seen = self.now;
+        self.stall(side, span);
+        self.run_for(span);
+        self.with(side, |shard, cx| shard.on_tick(seen, cx));
+        self.drive(side);
+    }
+
     pub(super) fn run_for(&mut self, span: Nanos) {
         let end = self.now + span;
         while self.now < end {
@@ -260,7 +271,8 @@ impl World {
             return;
         }
         self.drive(side);
-        self.with(side, Shard::on_tick);
+        let seen = self.now;
+        self.with(side, |shard, cx| shard.on_tick(seen, cx));
         self.halves[side].keeps_nothing_of_the_dead();
         self.drive(side);
         if side == SERVER && self.halves[side].shard.accepting() == Accepting::Off {
