@@ -18,7 +18,7 @@ fn whole(run: &StormRun) {
     assert!(run.attempts_per_100ms_max > 0 && run.attempts_per_100ms_max <= run.attempts);
     let (half, most, all) = (run.half_back_ns, run.p99_back_ns, run.all_back_ns);
     assert!(half.is_some() && half <= most && most <= all, "{run:?}");
-    assert!(all <= Some(run.measured_ns + 10_000_000), "{run:?}");
+    assert!(all <= Some(run.measured_ns), "{run:?}");
     for name in ["recovery", "connect"] {
         assert_eq!(run.histograms[name].count, POPULATION + again, "{name}");
     }

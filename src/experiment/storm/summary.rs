@@ -84,13 +84,15 @@ impl Measured {
         let (dropped, held) = (self.dropped(plan), self.held());
         let asked = self.spec.connections;
         let (begun, established) = self.load.reconnects.clone().unwrap_or_default();
+        let measured = (self.ended - self.begun).0;
+        // A slice ends up to ten milliseconds after what happened in it, and so perhaps after the meters were read.
         let back = |count: u64| {
             let at = established.reached(count.max(1), self.begun)?;
-            (!plan.churns()).then(|| (at - self.begun).0)
+            (!plan.churns()).then(|| (at - self.begun).0.min(measured))
         };
         let all_back = self.server_after.and_then(|after| {
             let exact = self.all_back_exactly()?;
-            Some(exact + after.0)
+            Some((exact + after.0).min(measured))
         });
         let mut histograms = BTreeMap::new();
         for (kept, name) in HISTOGRAMS {
@@ -119,7 +121,7 @@ impl Measured {
             syn_drops: self.wire.listen_drops,
             syn_retransmits: self.wire.opening.syn_retransmits,
             pressure: self.wire.opening,
-            measured_ns: (self.ended - self.begun).0,
+            measured_ns: measured,
             cpu_busy_ns: self.cpu.busy,
             cpu_ns: self.cpu,
             lost_again: self.lost_again(plan),
