@@ -72,6 +72,10 @@ impl Shard {
 
     /// Ends a connection. The watch is cancelled in the same batch: a close alone would leave the socket open
     /// for as long as the watch is armed, and the peer would see no FIN.
+    ///
+    /// A peer that we gave up gets a RST: a FIN that nobody acknowledges would keep the socket in `FIN_WAIT1`, with all
+    /// that was not sent, for as long as the kernel repeats it (`tcp_orphan_retries`, ip-sysctl), a minute and more; and
+    /// should the peer live after all, the RST tells it at once.
     pub(super) fn close(&mut self, index: u32, cause: CloseCause, cx: &mut Context<'_>) {
         let Some(watch) = self.table.token(index, self.reads_kind()) else {
             return;
@@ -90,6 +94,10 @@ impl Shard {
             self.counters.closed(cause);
             self.log(ordinal, cause, cx.now);
             self.note_end(ordinal, cause, cx.now);
+            if cause.is_verdict() {
+                let token = watch.with_kind(TokenKind::Abort);
+                cx.operations.push_back(Operation::Abort { slot, token });
+            }
             cx.operations.push_back(Operation::Cancel { target: watch });
         } else {
             self.counters.connecting -= 1;

@@ -53,6 +53,12 @@ impl CloseCause {
         Self::Churned,
     ];
 
+    /// Whether this end gave up a peer that had said nothing of an end.
+    #[must_use]
+    pub const fn is_verdict(self) -> bool {
+        matches!(self, Self::HeartbeatTimeout | Self::AnswerTimeout)
+    }
+
     /// The cause as the record names it.
     #[must_use]
     pub const fn name(self) -> &'static str {
