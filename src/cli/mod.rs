@@ -9,6 +9,7 @@
 
 mod audit;
 mod compare;
+mod detect;
 pub mod flags;
 mod half;
 pub mod host;
@@ -46,6 +47,7 @@ struct Cli {
 enum Command {
     Compare(Box<compare::CompareArgs>),
     Scale(Box<scale::ScaleArgs>),
+    Detect(Box<detect::DetectArgs>),
     Storm(Box<storm::StormArgs>),
     Serve(Box<serve::ServeArgs>),
     Load(Box<load::LoadArgs>),
@@ -56,6 +58,7 @@ fn dispatch(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Compare(args) => compare::run(args),
         Command::Scale(args) => scale::run(args),
+        Command::Detect(args) => detect::run(args),
         Command::Storm(args) => storm::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Load(args) => load::run(args),

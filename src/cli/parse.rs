@@ -4,7 +4,7 @@
 
 use crate::arm::{Arm, KeepaliveSide};
 use crate::bank::{Driver, EngineKind};
-use crate::experiment::{FloorSize, NetworkPath, Want, Way};
+use crate::experiment::{Fault, FloorSize, NetworkPath, Want, Way};
 use crate::os::cores::usable_cores;
 use crate::shard::Phases;
 use crate::socket::keepalive::Keepalive;
@@ -242,6 +242,12 @@ fn cores_among(text: &str, usable: &[usize]) -> Result<CoreList, String> {
 #[must_use]
 pub fn arm() -> impl TypedValueParser<Value = Arm> {
     PossibleValuesParser::new(Arm::ALL.map(Arm::name)).try_map(|name| name.parse::<Arm>())
+}
+
+/// A fault of the lab by its name.
+#[must_use]
+pub fn fault() -> impl TypedValueParser<Value = Fault> {
+    PossibleValuesParser::new(Fault::ALL.map(Fault::name)).try_map(|name| name.parse::<Fault>())
 }
 
 /// Rounds of a comparison, 1 to 100.

@@ -54,6 +54,12 @@ pub(super) enum Doubt {
     SynRetransmitted { segments: u64 },
     /// A ring took connections it had no room for.
     TableFull { dropped: u64 },
+    /// A mechanism did not do what the settings and the kernel's rules say.
+    OutOfBound { why: String },
+    /// The kernel did something else than its rule says.
+    RuleBroken { expected: String, seen: String },
+    /// The machine was faster at one time and slower at another.
+    SpeedDrift { percent: f64 },
     /// The server did not drop everybody.
     NotDropped { dropped: u64, asked: u64 },
     /// Dropped connections that did not come back.
@@ -115,6 +121,8 @@ impl Doubt {
             Self::SynQueueFull { .. } => "syn-queue-full",
             Self::SynRetransmitted { .. } => "syn-retransmitted",
             Self::TableFull { .. } => "table-full",
+            Self::OutOfBound { .. } => "out-of-bound",
+            Self::RuleBroken { .. } => "rule-broken",
             Self::NotDropped { .. } => "not-dropped",
             Self::NotRecovered { .. } => "not-recovered",
             Self::ReconnectsAstray { .. } => "reconnects-astray",
@@ -126,6 +134,7 @@ impl Doubt {
             Self::OtherLoad { .. } => "other-load",
             Self::TickSampled => "tick-sampled",
             Self::HiddenSteal { .. } => "hidden-steal",
+            Self::SpeedDrift { .. } => "speed-drift",
         }
     }
 
@@ -141,6 +150,8 @@ impl Doubt {
                 | Self::LoadLate { .. }
                 | Self::CompletionOverflow { .. }
                 | Self::TableFull { .. }
+                | Self::OutOfBound { .. }
+                | Self::RuleBroken { .. }
                 | Self::NotDropped { .. }
                 | Self::NotRecovered { .. }
                 | Self::ReconnectsAstray { .. }
@@ -153,6 +164,8 @@ impl Doubt {
     pub(super) const fn advice(&self) -> &'static str {
         const SLOWER: &str = "ramp more slowly: fewer connects at once (--in-flight) or a second (--ramp-rate), or raise \
                               net.core.somaxconn";
+        const ALONE: &str = "run again with fewer trials at once (--parallel 1); if it stays, the mechanism, this kernel or \
+                             the model is not what it is taken for: please report it with the record";
         const SENDER: &str = "the sender cannot keep its schedule: fewer connections, a longer interval, or more cores";
         match self {
             Self::NotEstablished { .. } => {
@@ -190,6 +203,7 @@ impl Doubt {
                 "see the accept and SYN queues' warnings; without any, packets were lost on the way"
             }
             Self::TableFull { .. } => "the accept gate must stop before that; please report this",
+            Self::OutOfBound { .. } | Self::RuleBroken { .. } => ALONE,
             Self::NotDropped { .. } => {
                 "the storm was smaller than asked for: let them settle longer (--settle)"
             }
@@ -217,6 +231,10 @@ impl Doubt {
             Self::TickSampled => {
                 "quote the sum, which does not come from samples, and take the split for a sketch; a kernel with \
                  CONFIG_IRQ_TIME_ACCOUNTING has an exact one"
+            }
+            Self::SpeedDrift { .. } => {
+                "intervals are widened by it; arms are measured in turns, so ratios between them suffer less than their \
+                 costs. A machine without neighbours, or with a fixed frequency, has less of it"
             }
             Self::HiddenSteal { .. } => {
                 "costs are net of the control, which suffers it too; what varies from window to window is in the \
@@ -313,6 +331,8 @@ impl fmt::Display for Doubt {
                 "{} established connections were dropped by a ring whose table was full",
                 HumanCount(*dropped)
             ),
+            Self::OutOfBound { why } => f.write_str(why),
+            Self::RuleBroken { expected, seen } => write!(f, "expected {expected}; seen {seen}"),
             Self::NotDropped { dropped, asked } => write!(
                 f,
                 "the server dropped {} of {} connections",
@@ -367,6 +387,10 @@ impl fmt::Display for Doubt {
             Self::TickSampled => f.write_str(
                 "this kernel samples user, system and interrupt time with its clock tick; work in step with the tick, \
                  as timers and keepalive's probes are, is over- or undercounted in the split",
+            ),
+            Self::SpeedDrift { percent } => write!(
+                f,
+                "the same work cost up to {percent:.0} % more at one time than at another while the machine was measured"
             ),
             Self::HiddenSteal { percent } => write!(
                 f,

@@ -19,6 +19,7 @@
 //! | `floor` | an exchange with nothing but its system calls |
 //! | `summary` | the rounds of an arm become its figures |
 //! | `compare` | the arms become rows with a winner |
+//! | `detect` | the fault lab |
 //! | `checks` | what must hold |
 //! | `doubt` | the typed warnings that come of it |
 
@@ -28,6 +29,7 @@ mod capacity;
 mod checks;
 mod compare;
 mod cost;
+mod detect;
 mod doubt;
 mod floor;
 mod meters;
@@ -43,6 +45,10 @@ mod trial;
 
 pub use capacity::{CapacityError, HostFacts};
 pub use cost::run_cost;
+pub use detect::{
+    DEFAULT_CONNECTIONS as DETECT_CONNECTIONS, DetectOptions, DetectPlan, Fault,
+    QUICK_CONNECTIONS as DETECT_QUICK_CONNECTIONS, Seat, Stress, Trouble, run_detect,
+};
 pub use floor::FloorSize;
 pub use network::NetworkPath;
 pub use plan::{CostOptions, CostPlan, DEFAULT_CONNECTIONS, QUICK_CONNECTIONS, RampRate};
