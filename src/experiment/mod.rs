@@ -15,9 +15,11 @@
 //! | `sampler` | one row a second |
 //! | `cost` | all trials of a comparison in their order, the record from them |
 //! | `scale` | a ladder of comparisons, the hold at its top, the record from them |
+//! | `storm` | everybody dropped at once, or some of them all the time; the record from it |
 //! | `floor` | an exchange with nothing but its system calls |
 //! | `summary` | the rounds of an arm become its figures |
 //! | `compare` | the arms become rows with a winner |
+//! | `detect` | the fault lab |
 //! | `checks` | what must hold |
 //! | `doubt` | the typed warnings that come of it |
 
@@ -27,6 +29,7 @@ mod capacity;
 mod checks;
 mod compare;
 mod cost;
+mod detect;
 mod doubt;
 mod floor;
 mod meters;
@@ -36,16 +39,22 @@ mod process;
 mod ramp;
 mod sampler;
 mod scale;
+mod storm;
 mod summary;
 mod trial;
 
 pub use capacity::{CapacityError, HostFacts};
 pub use cost::run_cost;
+pub use detect::{
+    DEFAULT_CONNECTIONS as DETECT_CONNECTIONS, DetectOptions, DetectPlan, Fault,
+    QUICK_CONNECTIONS as DETECT_QUICK_CONNECTIONS, Seat, Stress, Trouble, run_detect,
+};
 pub use floor::FloorSize;
 pub use network::NetworkPath;
 pub use plan::{CostOptions, CostPlan, DEFAULT_CONNECTIONS, QUICK_CONNECTIONS, RampRate};
 
 pub use scale::{ScaleError, ScaleOptions, ScalePlan, Want, run_scale};
+pub use storm::{StormOptions, StormPlan, Way, run_storm};
 
 use crate::measure::MeasureError;
 use crate::measure::headroom::Stop;
@@ -63,7 +72,7 @@ pub struct Progress {
     pub arm: String,
     /// The round or the rung, in words.
     pub part: String,
-    /// `ramp`, `settle`, `steady` or `drain`.
+    /// `ramp`, `settle`, `steady`, `recovery`, `churn` or `drain`.
     pub phase: &'static str,
     /// Connections the load side holds.
     pub connections: u64,

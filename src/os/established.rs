@@ -42,10 +42,26 @@ enum Progress {
 /// [`OsError::Refused`] when `sock_diag` is not to be had (not built in, or refused by a seccomp
 /// filter) and [`OsError::Malformed`] when its answer does not read.
 pub fn count_established(port: u16) -> Result<Established, OsError> {
+    count(port, &StateFlags::ESTABLISHED)
+}
+
+/// Counts the sockets of `port` in every state but `LISTEN` and `TIME_WAIT`: what a connection that is over has left
+/// behind, when it is none of those established.
+///
+/// # Errors
+/// As [`count_established`].
+pub fn count_connections(port: u16) -> Result<Established, OsError> {
+    count(
+        port,
+        &(StateFlags::all() - StateFlags::LISTEN - StateFlags::TIME_WAIT),
+    )
+}
+
+fn count(port: u16, states: &StateFlags) -> Result<Established, OsError> {
     let mut found = Established::default();
     let mut buffer = vec![0_u8; 64 << 10];
     for family in [AF_INET, AF_INET6] {
-        dump(family, port, &mut buffer, &mut found).map_err(|failure| match failure {
+        dump(family, states, port, &mut buffer, &mut found).map_err(|failure| match failure {
             DumpError::Io(source) => OsError::Refused {
                 call: "sock_diag",
                 source,
@@ -71,6 +87,7 @@ impl From<nix::errno::Errno> for DumpError {
 
 fn dump(
     family: u8,
+    states: &StateFlags,
     port: u16,
     buffer: &mut [u8],
     found: &mut Established,
@@ -81,7 +98,11 @@ fn dump(
         SockFlag::SOCK_CLOEXEC,
         SockProtocol::NetlinkSockDiag,
     )?;
-    send(netlink.as_raw_fd(), &request(family), MsgFlags::empty())?;
+    send(
+        netlink.as_raw_fd(),
+        &request(family, states.clone()),
+        MsgFlags::empty(),
+    )?;
     loop {
         match recv(netlink.as_raw_fd(), buffer, MsgFlags::empty()) {
             Ok(length) => {
@@ -98,15 +119,15 @@ fn dump(
     }
 }
 
-/// The request for all established sockets of `family`, no extensions.
-fn request(family: u8) -> Vec<u8> {
+/// The request for all sockets of `family` in `states`, no extensions.
+fn request(family: u8, states: StateFlags) -> Vec<u8> {
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     let inet = InetRequest {
         family,
         protocol: IPPROTO_TCP,
         extensions: ExtensionFlags::empty(),
-        states: StateFlags::ESTABLISHED,
+        states,
         socket_id: if family == AF_INET {
             SocketId::new_v4()
         } else {

@@ -4,6 +4,7 @@
 //! | file | subject | from |
 //! |---|---|---|
 //! | [`cgroup`] | what a container may still take | `/sys/fs/cgroup` |
+//! | [`conntrack`] | tracked connections: forgotten, counted | netlink, `/proc/sys/net/netfilter` |
 //! | [`cores`] | which cores may be used, pinning | `sched_getaffinity(2)` |
 //! | [`cpu`] | CPU time of the system and of processes | `/proc/stat`, process clocks |
 //! | [`established`] | live TCP connections by port | `sock_diag(7)` |
@@ -19,6 +20,7 @@
 //! namespace.
 
 pub mod cgroup;
+pub mod conntrack;
 pub mod cores;
 pub mod cpu;
 pub mod established;

@@ -199,6 +199,16 @@ impl TcpCounters {
         parse_tcp(&read_text(NETSTAT)?, &read_text(SNMP)?)
     }
 
+    /// Reads them in the network namespace of the calling thread: `/proc/net` is that of the process's first thread
+    /// (proc(5)), wherever this one went.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_here() -> Result<Self, OsError> {
+        let text = |path: &str| read_text(&path.replace("/proc/net/", "/proc/thread-self/net/"));
+        parse_tcp(&text(NETSTAT)?, &text(SNMP)?)
+    }
+
     /// Reads them in the network namespace of process `pid`.
     ///
     /// # Errors

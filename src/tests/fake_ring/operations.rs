@@ -76,7 +76,8 @@ impl Kernel {
             Operation::Receive { .. } => self.receive(number, token),
             Operation::Send { bytes, .. } => self.send(number, &bytes, token),
             Operation::Abort { .. } => {
-                if let Some(peer) = self.sockets[number].peer {
+                let socket = &self.sockets[number];
+                if let Some(peer) = socket.peer.filter(|_| !socket.silenced) {
                     self.deliver(peer, Segment::Error(libc::ECONNRESET));
                 }
                 self.sockets[number].dead = true;

@@ -1,0 +1,150 @@
+//! `ringbeat detect`: the fault lab, from its flags to the matrix and the folder.
+//!
+//! Does not measure: [`crate::experiment`] does.
+
+use super::flags::{BudgetFlags, OutputFlags, SeedFlag};
+use super::place::PlaceFlags;
+use super::progress::Watcher;
+use super::signals::Signals;
+use super::{Failure, host, output, parse};
+use crate::arm::{Arm, Budget};
+use crate::bank::{EngineConfig, EngineKind};
+use crate::experiment::{
+    DETECT_CONNECTIONS, DETECT_QUICK_CONNECTIONS, DetectOptions, DetectPlan, Fault, HostFacts,
+    run_detect,
+};
+use crate::os::cores::usable_cores;
+use crate::os::namespace::become_root_of_own_namespace;
+use crate::units::Nanos;
+use clap::Args;
+use nix::unistd::geteuid;
+use std::time::Duration;
+
+/// The detection budget of `--quick`: keepalive counts whole seconds and must be able to probe between two heartbeats, so
+/// two intervals of two.
+const QUICK_BUDGET: (Duration, u32) = (Duration::from_secs(4), 2);
+
+/// How long each mechanism takes to notice, fault by fault, and when it suspects the living.
+///
+/// Makes a laboratory of three network namespaces for every trial, opens connections through it under every mechanism at
+/// one detection budget, breaks something, and times every verdict at either end; every cell is held against the
+/// bound that the settings and the kernel's rules give. No packet leaves the namespaces, and they end with the run.
+/// Needs root, or a kernel that lets users make user namespaces; `nft` for the faults between the hosts.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub(super) struct DetectArgs {
+    /// Mechanisms, in the order reported
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::arm(),
+          default_values_t = Arm::ALL)]
+    arms: Vec<Arm>,
+    /// Faults to make
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::fault(),
+          default_values_t = Fault::ALL)]
+    faults: Vec<Fault>,
+    /// Make no fault, but stresses
+    #[arg(long, conflicts_with = "faults")]
+    no_faults: bool,
+    /// Make no stress (outage, loss, starvation, pause)
+    #[arg(long)]
+    no_stress: bool,
+    /// Leave out the kernel's rules, the claims and the curve over the threshold
+    #[arg(long)]
+    no_debate: bool,
+    /// Connections of each mechanism in each trial [default: 200; 60 with --quick]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=5000))]
+    connections: Option<u64>,
+    /// A verdict within 4 s, fewer connections, under 90 seconds
+    #[arg(long)]
+    quick: bool,
+    /// Trials at once, each with a laboratory of its own [default: 4; 8 with --quick]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    parallel: Option<u16>,
+    #[command(flatten)]
+    budget: BudgetFlags,
+    /// How the kernel is spoken to: io_uring with polls, io_uring with multishot receives, or epoll, the reference
+    #[arg(long, default_value = "uring", value_parser = parse::engine())]
+    engine: EngineKind,
+    /// How often a core thread looks at its ring, 1ms to 1s
+    #[arg(long, value_name = "TIME", default_value = "8ms", value_parser = parse::tick,
+          allow_hyphen_values = true)]
+    tick: Nanos,
+    #[command(flatten)]
+    seed: SeedFlag,
+    #[command(flatten)]
+    place: PlaceFlags,
+    #[command(flatten)]
+    output: OutputFlags,
+}
+
+pub(super) fn run(args: &DetectArgs) -> Result<(), Failure> {
+    let laboratory = if geteuid().is_root() {
+        "root"
+    } else {
+        // Before anything starts a thread: the kernel refuses it to a process that has two.
+        become_root_of_own_namespace().map_err(|error| {
+            Failure::Host(format!(
+                "the lab is made of network namespaces, which need root or a user namespace: {error}"
+            ))
+        })?;
+        "user-namespace"
+    };
+    let signals = Signals::register()?;
+    let plan = plan(args)?;
+    let place = args.place.prepare("detect", &[args.engine])?;
+    let mut watcher = Watcher::new(&signals, args.output.quiet);
+    if !args.output.quiet {
+        output::note(&format!("about {} s", plan.span().as_secs()));
+    }
+    let measured = run_detect(
+        &plan,
+        &place.executable,
+        place.ring_features.clone(),
+        laboratory,
+        &mut watcher,
+    );
+    watcher.finish();
+    let (record, ended) = measured.map_err(|error| Failure::Host(error.to_string()))?;
+    place.finish(args.output, record, ended)
+}
+
+fn plan(args: &DetectArgs) -> Result<DetectPlan, Failure> {
+    let usual = if args.quick {
+        QUICK_BUDGET
+    } else {
+        Budget::STRICT
+    };
+    let facts = HostFacts::read().map_err(|error| Failure::Host(error.to_string()))?;
+    let connections = if args.quick {
+        DETECT_QUICK_CONNECTIONS
+    } else {
+        DETECT_CONNECTIONS
+    };
+    let options = DetectOptions {
+        arms: args.arms.clone(),
+        faults: if args.no_faults {
+            Vec::new()
+        } else {
+            args.faults.clone()
+        },
+        stress: !args.no_stress,
+        debate: !args.no_debate,
+        connections: args.connections.unwrap_or(connections),
+        budget: args.budget.budget_or(&args.arms, usual)?,
+        quick: args.quick,
+        parallel: args
+            .parallel
+            .unwrap_or(if args.quick { 8 } else { 4 })
+            .into(),
+        engine: EngineConfig {
+            kind: args.engine,
+            ..EngineConfig::default()
+        },
+        tick: args.tick,
+        congestion: host::congestion(None)?.unwrap_or_default(),
+        cores: usable_cores(),
+        seed: args.seed.seed.unwrap_or_else(rand::random),
+        label: args.place.label.clone(),
+        command: std::env::args().collect::<Vec<_>>().join(" "),
+    };
+    Ok(DetectPlan::new(options, facts))
+}

@@ -1,0 +1,399 @@
+//! The fault lab: how long each mechanism takes to notice, and when it cries wolf.
+//!
+//! Does not print. Every trial has a laboratory of its own, three network namespaces that end with it, and several run
+//! at once: what is measured is time, not cost.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `fault` | what can go wrong, and what can only be hard |
+//! | `contestant` | a mechanism with its numbers |
+//! | `model` | what must follow, by the settings and the kernel's rules |
+//! | `plan` | which trials, with whom |
+//! | `laboratory` | three hosts in namespaces |
+//! | `pair` | a contestant's two halves in them |
+//! | `inject` | how a fault is made |
+//! | `stall` | how late this machine was |
+//! | `trial` | one laboratory, one trouble, what each end did |
+//! | `cells` | what was seen, held against the model |
+//! | `debate` | the kernel's rules, firewalls, thresholds |
+//! | `claims` | what is said, and what was found |
+
+mod cells;
+mod claims;
+mod contestant;
+mod debate;
+mod fault;
+mod inject;
+mod laboratory;
+mod model;
+mod pair;
+mod plan;
+mod stall;
+mod trial;
+
+pub use fault::{Fault, Seat, Stress, Trouble};
+pub use plan::{DEFAULT_CONNECTIONS, DetectOptions, DetectPlan, QUICK_CONNECTIONS};
+
+use super::cost::cut_short;
+use super::doubt::Doubt;
+use super::{ExperimentError, Observer, Progress};
+use crate::clock::{Clock as _, MonotonicClock, wall_rfc3339};
+use crate::environment;
+use crate::os::limits::keepalive_defaults;
+use crate::os::namespace::Network;
+use crate::record::{CellRecord, DetectionRecord, Kind, MechanismSettings, Record};
+use crate::units::Nanos;
+use claims::Evidence;
+use contestant::Contestant;
+use debate::Done;
+use laboratory::Laboratory;
+use plan::{ALLOWANCE, TrialKind, TrialPlan};
+use stall::StallWatch;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+use trial::{Common, Outcome};
+
+/// Runs the plan with `executable`'s halves and returns what was measured, also when it was cut short. `laboratory` says
+/// how this process came by its right to make namespaces.
+///
+/// # Errors
+/// Only what goes wrong before the first trial: no namespaces to be had, the host's figures cannot be read.
+pub fn run_detect(
+    plan: &DetectPlan,
+    executable: &Path,
+    ring_features: BTreeMap<String, String>,
+    laboratory: &str,
+    observer: &mut dyn Observer,
+) -> Result<(Record, Option<ExperimentError>), ExperimentError> {
+    let mut environment = environment::capture()?;
+    environment.ring_features = ring_features;
+    let started_at = wall_rfc3339();
+    let begun = MonotonicClock.now();
+    let left_out = left_out(plan)?;
+    for (name, reason) in &left_out {
+        observer.note(&format!("{name} is left out: {reason}"));
+    }
+    let trials: Vec<&TrialPlan> = plan
+        .trials
+        .iter()
+        .filter(|trial| !left_out.contains_key(&name(trial)))
+        .collect();
+    let stalls = StallWatch::start();
+    let interrupted = AtomicI32::new(0);
+    let options = &plan.options;
+    let common = Common {
+        executable,
+        cores: options.cores.clone(),
+        engine: options.engine,
+        tick: options.tick,
+        congestion: options.congestion.clone(),
+        host: plan.host.clone(),
+        stalls: &stalls,
+        interrupted: &interrupted,
+    };
+    let (done, ended) = all(&common, &trials, options.parallel, observer);
+    let mut record = Record {
+        partial: ended.is_some(),
+        started_at,
+        ..plan.blank(Kind::Detection, environment)
+    };
+    summarise(plan, &mut record, &done)?;
+    if let Some(detection) = &mut record.detection {
+        laboratory.clone_into(&mut detection.laboratory);
+        detection.left_out = left_out;
+        detection.longest_stall_ns = stalls.longest_since(begun).0;
+    }
+    if let Some(error) = &ended {
+        record.warnings.insert(0, cut_short(error));
+    }
+    record.valid = !record.partial && record.warnings.iter().all(|warning| !warning.invalidates);
+    record.duration_ms = (MonotonicClock.now() - begun).0 / 1_000_000;
+    Ok((record, ended))
+}
+
+/// What a trial needs that may be missing goes by the trouble's name.
+fn name(trial: &TrialPlan) -> String {
+    match trial.trouble {
+        Some(trouble) => trouble.name().to_owned(),
+        None if trial.kind == TrialKind::Firewall => "firewall".to_owned(),
+        None => String::new(),
+    }
+}
+
+/// The trials this host cannot make, with the reason. A host that can make no laboratory at all is an error.
+fn left_out(plan: &DetectPlan) -> Result<BTreeMap<String, String>, ExperimentError> {
+    let lab = Laboratory::build(false)?;
+    let (filter, track) = (lab.can_filter(), Laboratory::can_track());
+    let mut left_out = BTreeMap::new();
+    for trial in &plan.trials {
+        let tracks =
+            trial.kind == TrialKind::Firewall || trial.trouble.is_some_and(Trouble::needs_tracking);
+        let filters = trial.trouble.is_some_and(Trouble::needs_filter);
+        let reason = match (&filter, &track) {
+            (Err(reason), _) if filters || tracks => reason,
+            (_, Err(reason)) if tracks => reason,
+            _ => continue,
+        };
+        left_out.insert(name(trial), reason.clone());
+    }
+    Ok(left_out)
+}
+
+/// Runs all trials, several at once, and stops at the first that cannot go on.
+fn all(
+    common: &Common<'_>,
+    trials: &[&TrialPlan],
+    parallel: usize,
+    observer: &mut dyn Observer,
+) -> (Vec<Done>, Option<ExperimentError>) {
+    let next = AtomicUsize::new(0);
+    let (sender, results) = channel();
+    let (mut done, mut ended) = (Vec::new(), None);
+    std::thread::scope(|scope| {
+        for _ in 0..parallel.clamp(1, trials.len().max(1)) {
+            let sender = sender.clone();
+            let next = &next;
+            scope.spawn(move || work(common, trials, next, &sender));
+        }
+        drop(sender);
+        loop {
+            if let Some(signal) = observer.interrupted() {
+                common.interrupted.store(signal, Ordering::Relaxed);
+            }
+            match results.recv_timeout(Duration::from_millis(100)) {
+                Ok((place, Ok(outcome))) => {
+                    done.push((place, outcome));
+                    observer.progress(&progress(trials, &next, done.len() - 1, place));
+                }
+                Ok((_, Err(error))) => {
+                    // The others end too; what they had is not whole.
+                    next.store(trials.len(), Ordering::Relaxed);
+                    let signal = match error {
+                        ExperimentError::Interrupted(signal) => signal,
+                        _ => libc::SIGTERM,
+                    };
+                    let _ = common.interrupted.compare_exchange(
+                        0,
+                        signal,
+                        Ordering::Relaxed,
+                        Ordering::Relaxed,
+                    );
+                    ended.get_or_insert(error);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+    });
+    done.sort_by_key(|(place, _)| *place);
+    let done = done
+        .into_iter()
+        .map(|(place, outcome)| (trials[place].clone(), outcome))
+        .collect();
+    (done, ended)
+}
+
+/// A trial by its place, and what came of it.
+type Report = (usize, Result<Outcome, ExperimentError>);
+
+fn work(common: &Common<'_>, trials: &[&TrialPlan], next: &AtomicUsize, results: &Sender<Report>) {
+    loop {
+        let place = next.fetch_add(1, Ordering::Relaxed);
+        let Some(trial) = trials.get(place) else {
+            return;
+        };
+        let outcome = trial::run(common, trial);
+        let failed = outcome.is_err();
+        if results.send((place, outcome)).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn progress(trials: &[&TrialPlan], next: &AtomicUsize, done: usize, place: usize) -> Progress {
+    let begun = next.load(Ordering::Relaxed).min(trials.len());
+    let connections = |trial: &TrialPlan| trial.connections * trial.contestants.len() as u64;
+    Progress {
+        trial: done,
+        trials: trials.len(),
+        arm: trials[place].title(),
+        part: format!("{} trials under way", begun.saturating_sub(done + 1)),
+        phase: "done",
+        connections: connections(trials[place]),
+        connections_requested: connections(trials[place]),
+        events_per_second: 0,
+        remaining: trials[begun..]
+            .iter()
+            .map(|trial| trial.span())
+            .max()
+            .unwrap_or_default(),
+    }
+}
+
+/// Everything the record says besides how the run came about.
+fn summarise(plan: &DetectPlan, record: &mut Record, done: &[Done]) -> Result<(), ExperimentError> {
+    let mut cells: Vec<CellRecord> = Vec::new();
+    for (trial, outcome) in done
+        .iter()
+        .filter(|(trial, _)| trial.kind == TrialKind::Cells)
+    {
+        for view in &outcome.views {
+            cells.push(cells::cell(plan, trial, outcome, view)?);
+        }
+    }
+    cells.sort_by_key(|cell| place(plan, cell));
+    let defaults = Network::new()?.run(keepalive_defaults)?;
+    let debated = plan.options.debate;
+    let oracles = if debated {
+        debate::oracles(plan, done, defaults)
+    } else {
+        Vec::new()
+    };
+    let thresholds = debate::thresholds(done);
+    let firewall = debate::heard_through_firewall(done);
+    let evidence = Evidence {
+        plan,
+        cells: &cells,
+        oracles: &oracles,
+        thresholds: &thresholds,
+        firewall: &firewall,
+    };
+    let claims = if debated {
+        evidence.claims()
+    } else {
+        Vec::new()
+    };
+    for cell in cells.iter().filter(|cell| !cell.within_bound) {
+        let doubt = Doubt::OutOfBound {
+            why: cell.out_of_bound.clone(),
+        };
+        let name = format!("{} {}", cell.fault, cell.parameter);
+        record.warnings.push(doubt.warning(&format!(
+            "{}, {}, {}",
+            name.trim(),
+            cell.mechanism,
+            cell.seat
+        )));
+    }
+    for oracle in oracles.iter().filter(|oracle| !oracle.held) {
+        let doubt = Doubt::RuleBroken {
+            expected: oracle.expected.clone(),
+            seen: oracle.seen.clone(),
+        };
+        record.warnings.push(doubt.warning(&oracle.name));
+    }
+    let settings = plan.options.arms.iter().map(|&arm| MechanismSettings {
+        mechanism: arm.name().to_owned(),
+        settings: Contestant::usual(arm, plan.options.budget).in_words(),
+    });
+    record.detection = Some(DetectionRecord {
+        connections_per_trial: plan.options.connections,
+        allowance_ns: ALLOWANCE.0,
+        settings: settings.collect(),
+        oracles,
+        claims,
+        thresholds,
+        ..DetectionRecord::default()
+    });
+    record.cells = cells;
+    Ok(())
+}
+
+/// Where a cell stands: faults in their order, then stresses; mechanisms as asked for; the server's seat first.
+fn place(plan: &DetectPlan, cell: &CellRecord) -> (usize, String, String, usize, String) {
+    let faults = Fault::ALL
+        .iter()
+        .position(|fault| fault.name() == cell.fault);
+    let arms = plan
+        .options
+        .arms
+        .iter()
+        .position(|arm| arm.name() == cell.mechanism);
+    (
+        faults.unwrap_or(usize::MAX),
+        cell.fault.clone(),
+        cell.parameter.clone(),
+        arms.unwrap_or(usize::MAX),
+        // `server` before `client`
+        if cell.seat == Seat::Server.name() {
+            String::new()
+        } else {
+            cell.seat.clone()
+        },
+    )
+}
+
+impl DetectPlan {
+    /// A record with nothing measured yet.
+    fn blank(&self, kind: Kind, environment: crate::record::Environment) -> Record {
+        Record {
+            schema_version: crate::record::SCHEMA_VERSION,
+            kind,
+            valid: true,
+            partial: false,
+            warnings: Vec::new(),
+            command: self.options.command.clone(),
+            label: self.options.label.clone(),
+            started_at: String::new(),
+            duration_ms: 0,
+            config: self.config(),
+            environment,
+            noise: None,
+            arms: Vec::new(),
+            comparisons: Vec::new(),
+            headline_ratio: None,
+            drop_free_rung: None,
+            scale: None,
+            cells: Vec::new(),
+            detection: None,
+            storm: None,
+            samples: Vec::new(),
+        }
+    }
+
+    /// The effective configuration, as the record keeps it.
+    #[must_use]
+    pub fn config(&self) -> crate::record::Config {
+        let (options, budget) = (&self.options, &self.options.budget);
+        let millis = |span: Nanos| span.0 / 1_000_000;
+        crate::record::Config {
+            connections_asked: options.connections,
+            connections: options.connections,
+            connections_limited_by: None,
+            arms: options.arms.iter().map(ToString::to_string).collect(),
+            engines: vec![options.engine.kind.to_string()],
+            driver: crate::bank::Driver::Tick.to_string(),
+            detect_within_ms: millis(budget.detect_within),
+            misses: budget.misses,
+            heartbeat_interval_ms: millis(budget.interval),
+            idle_timeout_ms: millis(budget.idle_timeout),
+            answer_timeout_ms: millis(budget.answer_timeout),
+            keepalive_idle_s: budget.keepalive_idle_s,
+            keepalive_interval_s: budget.keepalive_interval_s,
+            keepalive_count: budget.keepalive_count,
+            keepalive_side: "both".to_owned(),
+            keepalive_spread_s: 0,
+            path: "three namespaces".to_owned(),
+            steady_ms: 0,
+            soak_ms: 0,
+            settle_ms: 0,
+            rounds: 1,
+            ramp_rate_per_second: None,
+            in_flight_per_core: None,
+            memory_limit_bytes: None,
+            tick_us: options.tick.0 / 1000,
+            phases: "staggered".to_owned(),
+            timers: "wheel".to_owned(),
+            sweep_period_ms: None,
+            server_cores: options.cores.clone(),
+            load_cores: options.cores.clone(),
+            ring_plan: "one thread and one ring a half".to_owned(),
+            congestion_control: options.congestion.clone(),
+            seed: options.seed,
+            order: Vec::new(),
+        }
+    }
+}
