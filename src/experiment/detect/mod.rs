@@ -166,7 +166,7 @@ fn all(
             match results.recv_timeout(Duration::from_millis(100)) {
                 Ok((place, Ok(outcome))) => {
                     done.push((place, outcome));
-                    observer.progress(&progress(trials, &next, done.len() - 1, place));
+                    observer.progress(&progress(trials, &next, (done.len() - 1, place), parallel));
                 }
                 Ok((_, Err(error))) => {
                     // The others end too; what they had is not whole.
@@ -213,7 +213,12 @@ fn work(common: &Common<'_>, trials: &[&TrialPlan], next: &AtomicUsize, results:
     }
 }
 
-fn progress(trials: &[&TrialPlan], next: &AtomicUsize, done: usize, place: usize) -> Progress {
+fn progress(
+    trials: &[&TrialPlan],
+    next: &AtomicUsize,
+    (done, place): (usize, usize),
+    parallel: usize,
+) -> Progress {
     let begun = next.load(Ordering::Relaxed).min(trials.len());
     let connections = |trial: &TrialPlan| trial.connections * trial.contestants.len() as u64;
     Progress {
@@ -225,11 +230,12 @@ fn progress(trials: &[&TrialPlan], next: &AtomicUsize, done: usize, place: usize
         connections: connections(trials[place]),
         connections_requested: connections(trials[place]),
         events_per_second: 0,
+        // What is under way ends meanwhile.
         remaining: trials[begun..]
             .iter()
             .map(|trial| trial.span())
-            .max()
-            .unwrap_or_default(),
+            .sum::<Duration>()
+            / u32::try_from(parallel.max(1)).unwrap_or(1),
     }
 }
 
