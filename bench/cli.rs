@@ -7,6 +7,12 @@
 #[path = "cli/child.rs"]
 mod child;
 #[cfg(test)]
+#[path = "cli/controlled.rs"]
+mod controlled;
+#[cfg(test)]
+#[path = "cli/disturbances.rs"]
+mod disturbances;
+#[cfg(test)]
 #[path = "cli/halves.rs"]
 mod halves;
 #[cfg(test)]

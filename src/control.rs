@@ -4,7 +4,7 @@
 //! Does not carry load and is silent while a window is open, except for one snapshot a second. A half whose
 //! standard input ends has lost its experiment and ends itself.
 
-use crate::bank::{Phase, Snapshot};
+use crate::bank::{Disturbance, Phase, Snapshot};
 use crate::load::LoadConfig;
 use crate::server::ServerConfig;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ pub enum Order {
     Load(Box<LoadConfig>),
     /// Go to a phase, and answer with [`Word::Snapshot`] when all threads are there.
     Go(Phase),
+    /// Suffer a disturbance, and answer with [`Word::Snapshot`] when all threads have carried it out.
+    Disturb(Disturbance),
     /// The load generator begins no further connect, and answers with [`Word::Snapshot`].
     StopOpening,
     /// Answer with [`Word::Snapshot`] now.
@@ -82,11 +84,16 @@ mod tests {
     fn messages_survive_the_line_and_a_broken_line_is_an_error() {
         let mut line = Vec::new();
         send(&mut line, &Order::Go(Phase::Window)).unwrap();
+        send(&mut line, &Order::Disturb(Disturbance::Speak { frames: 3 })).unwrap();
         send(&mut line, &Word::Snapshot(Box::default())).unwrap();
         let mut reader = line.as_slice();
         assert!(matches!(
             receive(&mut reader),
             Ok(Some(Order::Go(Phase::Window)))
+        ));
+        assert!(matches!(
+            receive(&mut reader),
+            Ok(Some(Order::Disturb(Disturbance::Speak { frames: 3 })))
         ));
         assert!(matches!(receive(&mut reader), Ok(Some(Word::Snapshot(_)))));
         assert!(matches!(receive::<Word>(&mut reader), Ok(None)));

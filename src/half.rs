@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bank::{Crew, Phase};
+use crate::bank::Crew;
 use crate::control::{Order, Word, receive, send};
 use crate::load::{Load, LoadError, Opening};
 use crate::server::{Server, ServerError};
@@ -62,26 +62,27 @@ fn obey(order: Order, started: &mut Option<Started>) -> Word {
             }
             Err(error) => failed(&error, !matches!(error, LoadError::Core(_))),
         },
-        Order::Go(phase) => report(started.as_ref(), Some(phase)),
+        Order::Go(phase) => report(started.as_ref(), |crew| crew.go(phase)),
+        Order::Disturb(disturbance) => report(started.as_ref(), |crew| crew.disturb(disturbance)),
         Order::StopOpening => {
             if let Some(opening) = started.as_ref().and_then(|half| half.opening.as_ref()) {
                 opening.stop();
             }
-            report(started.as_ref(), None)
+            report(started.as_ref(), |_| Ok(()))
         }
-        Order::Report => report(started.as_ref(), None),
+        Order::Report => report(started.as_ref(), |_| Ok(())),
     }
 }
 
-fn report(started: Option<&Started>, phase: Option<Phase>) -> Word {
+/// Does what was ordered, then says how things stand.
+fn report(started: Option<&Started>, ordered: impl FnOnce(&Crew) -> Result<(), String>) -> Word {
     let Some(half) = started else {
         return Word::Failed {
-            message: "a phase before the start".to_owned(),
+            message: "an order before the start".to_owned(),
             host: false,
         };
     };
-    let moved = phase.map_or(Ok(()), |phase| half.crew.go(phase));
-    match moved.and_then(|()| half.crew.snapshot()) {
+    match ordered(&half.crew).and_then(|()| half.crew.snapshot()) {
         Ok(mut snapshot) => {
             snapshot.opened_in = half.opening.as_ref().and_then(Opening::took);
             Word::Snapshot(Box::new(snapshot))

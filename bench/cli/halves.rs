@@ -81,11 +81,22 @@ fn heartbeat_push_comes_from_the_server() {
 
 #[test]
 fn keepalive_and_none_send_nothing() {
-    for arm in ["keepalive", "none"] {
+    for arm in ["keepalive", "keepalive-user-timeout", "none"] {
         let (server, load) = both(arm);
         assert_eq!(count(&server, "heartbeats_received"), 0);
         agrees(&load, "sent 0, received 0, skipped 0");
     }
+}
+
+#[test]
+fn both_exchanges_heartbeats_on_sockets_with_keepalive() {
+    let (server, load) = both("both");
+    let heard = count(&server, "heartbeats_received");
+    assert!(
+        heard >= 300 && count(&server, "acks_sent") == heard,
+        "{server}"
+    );
+    agrees(&load, &format!("sent 0, received {}\n", HumanCount(heard)));
 }
 
 #[test]

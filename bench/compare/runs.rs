@@ -103,6 +103,41 @@ fn every_arm_holds_what_it_opened_and_both_ends_count_alike() {
     );
 }
 
+/// What is compared only on request: probes are events where nothing else flows, and stand beside the exchanges where
+/// heartbeats flow too.
+#[test]
+fn keepalive_with_a_user_timeout_and_keepalive_beside_heartbeats_run_when_asked_for() {
+    let _alone = alone();
+    if !host_can() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("result");
+    let arguments = "compare --alongside --connections 300 --rounds 1 --interval 2s --timeout 8s --seed=7 \
+                     --arms keepalive-user-timeout,both --quiet --out";
+    let output = ringbeat_apart()
+        .args(arguments.split_whitespace())
+        .arg(&out)
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), Some(0));
+    let record = record_in(&out);
+    assert!(record.valid, "{:?}", record.warnings);
+    assert_eq!(record.arms.len(), 3);
+    let timed = arm(&record, "keepalive-user-timeout");
+    assert!(timed.events > Some(0) && timed.probes.is_some());
+    let both = arm(&record, "both");
+    let round = &both.rounds_detail[0];
+    assert!(both.events >= Some(300) && both.probes.is_none());
+    assert!(round.probes_attempted > 0, "{round:?}");
+    assert_eq!(round.heartbeats_sent_total, round.heartbeats_received_total);
+    assert!(both.packets_per_event_model > Some(3.0));
+    for arm in [timed, both] {
+        assert_eq!(arm.connections_held_at_end, 300, "{}", arm.name);
+        assert!(arm.connections_lost.is_empty(), "{}", arm.name);
+    }
+}
+
 /// Asked = established = held in every arm, and both ends count the same heartbeats.
 fn audit(record: &Record) {
     assert_eq!(record.arms.len(), 5);

@@ -1,13 +1,15 @@
-//! The board between a process's main thread and its core threads: the phase goes one way, snapshots the other.
+//! The board between a process's main thread and its core threads: the phase and disturbances go one way, snapshots
+//! the other.
 //!
-//! Does not measure. A core thread looks at one atomic per tick and takes a lock only when it publishes: a few
-//! times a second and at each change of phase.
+//! Does not measure. A core thread looks at two atomics per tick, and takes a lock only when it publishes, a few times
+//! a second and at each change of phase, and when there is a new disturbance.
 
-use crate::shard::Counters;
+use super::Disturbance;
+use crate::shard::{Counters, EndingRecord, Series};
 use crate::units::Nanos;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// What a process's core threads are doing. Phases only ever advance.
@@ -66,8 +68,21 @@ pub struct Snapshot {
     /// From the first connect to the answer to the last; set by the load generator when its ramp is over.
     #[serde(default)]
     pub opened_in: Option<Nanos>,
+    /// Reconnects begun, and those that succeeded, over time; set when the window closes.
+    #[serde(default)]
+    pub reconnects: Option<(Series, Series)>,
     /// Bytes of the user-space tables, as the parts themselves count them.
     pub table_bytes: u64,
+    /// Places in the connection tables that are in use, by connections established or connecting.
+    #[serde(default)]
+    pub occupied: u64,
+    /// Timers armed: deadlines that are watched, and heartbeats that are scheduled.
+    #[serde(default)]
+    pub timers_armed: u64,
+    /// Connections that ended, where [`Settings::log_endings`](crate::shard::Settings::log_endings) asks for them,
+    /// earliest first.
+    #[serde(default)]
+    pub endings: Vec<EndingRecord>,
 }
 
 impl Snapshot {
@@ -81,6 +96,15 @@ impl Snapshot {
         self.totals.add(&other.totals);
         self.opened_in = self.opened_in.max(other.opened_in);
         self.table_bytes += other.table_bytes;
+        if let Some((begun, established)) = &other.reconnects {
+            let mine = self.reconnects.get_or_insert_default();
+            mine.0.add(begun);
+            mine.1.add(established);
+        }
+        self.occupied += other.occupied;
+        self.timers_armed += other.timers_armed;
+        self.endings.extend_from_slice(&other.endings);
+        self.endings.sort_by_key(|ending| ending.at_ns);
         if let Some(window) = &other.window {
             self.window.get_or_insert_default().add(window);
         }
@@ -99,14 +123,19 @@ impl Snapshot {
 struct Seat {
     ready: AtomicBool,
     acknowledged: AtomicU8,
+    /// Disturbances carried out.
+    disturbed: AtomicUsize,
     snapshot: Mutex<Snapshot>,
     failure: Mutex<Option<String>>,
 }
 
-/// The phase one way, snapshots the other.
+/// The phase and disturbances one way, snapshots the other.
 #[derive(Debug)]
 pub struct Board {
     phase: AtomicU8,
+    /// How many disturbances there are.
+    disturbed: AtomicUsize,
+    disturbances: Mutex<Vec<Disturbance>>,
     seats: Vec<Seat>,
 }
 
@@ -116,6 +145,8 @@ impl Board {
     pub fn new(seats: usize) -> Self {
         Self {
             phase: AtomicU8::new(0),
+            disturbed: AtomicUsize::new(0),
+            disturbances: Mutex::default(),
             seats: (0..seats).map(|_| Seat::default()).collect(),
         }
     }
@@ -157,6 +188,44 @@ impl Board {
         self.seats
             .iter()
             .all(|seat| seat.acknowledged.load(Ordering::Acquire) >= phase as u8)
+    }
+
+    /// Asks the core threads for a disturbance; returns its number.
+    pub fn disturb(&self, disturbance: Disturbance) -> usize {
+        let mut queue = self
+            .disturbances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        queue.push(disturbance);
+        self.disturbed.store(queue.len(), Ordering::Release);
+        queue.len()
+    }
+
+    /// How many disturbances have been asked for.
+    #[must_use]
+    pub fn disturbances(&self) -> usize {
+        self.disturbed.load(Ordering::Acquire)
+    }
+
+    /// All but the first `taken` of them, in order.
+    #[must_use]
+    pub fn disturbances_from(&self, taken: usize) -> Vec<Disturbance> {
+        let queue = self.disturbances.lock();
+        let queue = queue.unwrap_or_else(PoisonError::into_inner);
+        queue.iter().skip(taken).copied().collect()
+    }
+
+    /// A core thread says that it has carried out the first `count` disturbances.
+    pub fn acknowledge_disturbances(&self, seat: usize, count: usize) {
+        self.seats[seat].disturbed.store(count, Ordering::Release);
+    }
+
+    /// Whether every core thread has carried out the first `count` disturbances.
+    #[must_use]
+    pub fn all_disturbed(&self, count: usize) -> bool {
+        self.seats
+            .iter()
+            .all(|seat| seat.disturbed.load(Ordering::Acquire) >= count)
     }
 
     /// A core thread shows what it has.
@@ -202,9 +271,37 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::CloseCause;
 
     #[test]
-    fn phases_only_advance_and_wait_for_every_seat() {
+    fn endings_of_all_threads_come_in_the_order_of_their_verdicts() {
+        let of = |numbers: [u32; 2]| Snapshot {
+            occupied: 4,
+            timers_armed: 5,
+            endings: numbers
+                .map(|ordinal| EndingRecord {
+                    at_ns: Nanos(u64::from(ordinal) * 10),
+                    ordinal,
+                    cause: CloseCause::Reset,
+                })
+                .to_vec(),
+            ..Snapshot::default()
+        };
+        let mut sum = of([1, 4]);
+        sum.add(&of([2, 3])).unwrap();
+        assert_eq!((sum.occupied, sum.timers_armed), (8, 10));
+        let order: Vec<u32> = sum.endings.iter().map(|ending| ending.ordinal).collect();
+        assert_eq!(order, [1, 2, 3, 4]);
+        let text = serde_json::to_string(&sum).unwrap();
+        assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap(), sum);
+        assert!(
+            text.contains(r#"{"at_ns":10,"ordinal":1,"cause":"reset"}"#),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn phases_only_advance_and_disturbances_queue_until_every_seat_is_there() {
         let board = Board::new(2);
         board.ask(Phase::Window);
         board.ask(Phase::Open);
@@ -213,6 +310,12 @@ mod tests {
         assert!(!board.all_in(Phase::Window));
         board.acknowledge(1, Phase::Window);
         assert!(board.all_in(Phase::Window) && !board.all_in(Phase::Closed));
+        let number = board.disturb(Disturbance::DropAll { abort: true });
+        assert_eq!((number, board.disturb(Disturbance::Deaf)), (1, 2));
+        assert_eq!(board.disturbances_from(1), [Disturbance::Deaf]);
+        board.acknowledge_disturbances(0, 2);
+        board.acknowledge_disturbances(1, 1);
+        assert!(board.all_disturbed(1) && !board.all_disturbed(2));
         board.fail(1, "gone".to_owned());
         assert_eq!(board.failure().as_deref(), Some("gone"));
     }

@@ -117,6 +117,12 @@ impl Engine {
         }
     }
 
+    /// Whether it knows only of what was ready when it last asked, and receives while it is [reaped](Self::reap). A ring
+    /// is told of what comes at any time, and has received before.
+    pub(super) const fn must_ask(&self) -> bool {
+        matches!(self, Self::Epoll(_))
+    }
+
     /// Makes a listener known that an accept will name.
     pub(super) fn adopt(&mut self, listener: &socket2::Socket) -> io::Result<()> {
         match self {

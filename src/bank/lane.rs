@@ -5,7 +5,7 @@
 
 use super::engine::Engine;
 use crate::clock::Clock;
-use crate::ring::{Operation, RingError};
+use crate::ring::{Operation, RingError, TokenKind};
 use crate::shard::{Context, Instruments, Shard};
 use crate::units::Nanos;
 use std::collections::VecDeque;
@@ -14,8 +14,8 @@ use std::time::Duration;
 /// How far a lane got in the time it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drive {
-    /// Nothing is queued and nothing is ready: the shard has seen everything its sockets hold.
-    Drained,
+    /// Nothing is queued and nothing is ready: the shard has seen everything that its sockets held at this instant.
+    Drained(Nanos),
     /// Time was up with completions still to come.
     Behind,
     /// Time was up with operations still unsubmitted.
@@ -71,12 +71,14 @@ impl Lane {
     ) -> Result<Drive, RingError> {
         let begun = clock.now();
         let mut now = begun;
+        let must_ask = self.engine.must_ask();
         self.engine.begin();
         loop {
             self.submit();
             if !self.engine.has_work() && self.operations.is_empty() {
                 // An idle lane costs no system call.
-                return Ok(Drive::Drained);
+                // Of what has come since it asked, an engine that must ask knows nothing.
+                return Ok(Drive::Drained(if must_ask { begun } else { now }));
             }
             if now - begun > spend {
                 let congested = !self.operations.is_empty();
@@ -94,6 +96,11 @@ impl Lane {
                 operations,
             } = self;
             engine.reap(|completion| {
+                // Stamped with an instant before it came, what was received after a stop of this process would age by
+                // as long as the stop was.
+                if must_ask && completion.token.kind == TokenKind::Receive {
+                    now = clock.now();
+                }
                 let mut context = Context {
                     now,
                     operations,
@@ -121,6 +128,12 @@ impl Lane {
     /// Of the system calls the engine needs.
     pub fn adopt(&mut self, listener: &socket2::Socket) -> std::io::Result<()> {
         self.engine.adopt(listener)
+    }
+
+    /// Operations that the kernel has not taken yet.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.operations.len()
     }
 
     /// The engine's own counts.

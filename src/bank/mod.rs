@@ -10,12 +10,14 @@
 //! machine stand in a known relation: the server's offset is half a tick, the middle of what chance would give.
 
 mod board;
+mod disturbance;
 mod driver;
 mod engine;
 mod lane;
 mod plan;
 
 pub use board::{Board, Phase, Snapshot};
+pub use disturbance::Disturbance;
 pub use driver::Driver;
 pub use engine::{EngineConfig, EngineKind};
 pub use lane::{Drive, Lane};
@@ -26,6 +28,7 @@ use crate::record::HistogramError;
 use crate::ring::{RingError, SocketOption};
 use crate::shard::{Counters, Instruments, Settings, Shard};
 use crate::units::Nanos;
+use disturbance::Disturbances;
 use engine::Engine;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,7 +40,7 @@ const BUSY_TICK: Nanos = Nanos::from_millis(1);
 /// How often a thread shows its counters.
 const PUBLISH_EVERY: Nanos = Nanos::from_millis(200);
 
-/// How soon a thread that sleeps on its events looks for a change of phase.
+/// How soon a thread that sleeps on its events looks for a change of phase or a disturbance.
 const LONGEST_WAIT: Nanos = Nanos::from_millis(100);
 
 /// The same while connections come and go, so that the end of a ramp is seen soon.
@@ -138,7 +141,20 @@ impl Crew {
     /// A thread's failure, as its text.
     pub fn go(&self, phase: Phase) -> Result<(), String> {
         self.board.ask(phase);
-        while !self.board.all_in(phase) {
+        self.wait_until(|board| board.all_in(phase))
+    }
+
+    /// Has all threads suffer `disturbance`, waiting until each has carried it out.
+    ///
+    /// # Errors
+    /// A thread's failure, as its text.
+    pub fn disturb(&self, disturbance: Disturbance) -> Result<(), String> {
+        let number = self.board.disturb(disturbance);
+        self.wait_until(|board| board.all_disturbed(number))
+    }
+
+    fn wait_until(&self, there: impl Fn(&Board) -> bool) -> Result<(), String> {
+        while !there(&self.board) {
             if let Some(message) = self.board.failure() {
                 return Err(message);
             }
@@ -192,26 +208,38 @@ fn run(
     board.publish(seat, bank.snapshot(clock.now()));
     board.set_ready(seat);
     let mut phase = Phase::Hold;
+    let mut last_pace = Pace::Tick;
     loop {
         let asked = board.phase();
         if asked != phase {
             bank.enter_phase(phase, asked, clock.now())?;
             phase = asked;
         }
+        bank.disturbances.take(board);
         let mut drained = bank.tick(clock)?;
-        let pace = director.direct(phase, &mut bank.lanes, &mut bank.instruments, clock);
+        let mut pace = director.direct(phase, &mut bank.lanes, &mut bank.instruments, clock);
+        if bank.disturb(clock) {
+            pace = Pace::Busy;
+        }
         if pace == Pace::Busy || phase >= Phase::Ending {
             drained = bank.drive(clock)?;
         }
+        bank.disturbances.settle(drained);
         let now = clock.now();
         let due = if pace == Pace::Busy {
             PUBLISH_BUSY
         } else {
             PUBLISH_EVERY
         };
-        if phase != bank.acknowledged || now - bank.published_at >= due {
+        // When the coming and going is over, what came of it is shown at once.
+        let over = std::mem::replace(&mut last_pace, pace) == Pace::Busy && pace == Pace::Tick;
+        let disturbed = bank.disturbances.done();
+        let news = over || phase != bank.acknowledged || disturbed != bank.disturbed;
+        if news || now - bank.published_at >= due {
             board.publish(seat, bank.snapshot(now));
             bank.published_at = now;
+            board.acknowledge_disturbances(seat, disturbed);
+            bank.disturbed = disturbed;
             if bank.may_acknowledge(phase, pace) {
                 board.acknowledge(seat, phase);
                 bank.acknowledged = phase;
@@ -252,6 +280,9 @@ struct Bank {
     tick: Nanos,
     instruments: Instruments,
     acknowledged: Phase,
+    disturbances: Disturbances,
+    /// Disturbances acknowledged.
+    disturbed: usize,
     published_at: Nanos,
     window_opened: Option<(Nanos, Counters)>,
     window_closed: Option<(Nanos, Counters, BTreeMap<String, String>)>,
@@ -280,6 +311,8 @@ impl Bank {
             tick: config.settings.tick,
             instruments: Instruments::default(),
             acknowledged: Phase::Hold,
+            disturbances: Disturbances::default(),
+            disturbed: 0,
             published_at: now,
             window_opened: None,
             window_closed: None,
@@ -294,7 +327,11 @@ impl Bank {
     fn tick(&mut self, clock: MonotonicClock) -> Result<bool, RingError> {
         for lane in &mut self.lanes {
             match lane.drive(&clock, &mut self.instruments, self.tick)? {
-                Drive::Drained => lane.with(&clock, &mut self.instruments, Shard::on_tick),
+                Drive::Drained(seen) => {
+                    lane.with(&clock, &mut self.instruments, |shard, cx| {
+                        shard.on_tick(seen, cx);
+                    });
+                }
                 Drive::Behind => lane.with(&clock, &mut self.instruments, Shard::on_late_tick),
                 Drive::Congested => {}
             }
@@ -320,9 +357,15 @@ impl Bank {
         let mut drained = true;
         for lane in &mut self.lanes {
             let got = lane.drive(&clock, &mut self.instruments, self.tick)?;
-            drained &= got == Drive::Drained;
+            drained &= matches!(got, Drive::Drained(_));
         }
         Ok(drained)
+    }
+
+    /// A portion of the disturbance under way; whether there was one.
+    fn disturb(&mut self, clock: MonotonicClock) -> bool {
+        self.disturbances
+            .turn(&mut self.lanes, &mut self.instruments, clock)
     }
 
     fn enter_phase(&mut self, from: Phase, to: Phase, now: Nanos) -> Result<(), BankError> {
@@ -374,11 +417,9 @@ impl Bank {
             ),
             (None, None) => (Nanos::ZERO, None, BTreeMap::new()),
         };
-        let table_bytes = self
-            .lanes
-            .iter()
-            .map(|lane| lane.shard.memory_bytes())
-            .sum();
+        let shards = || self.lanes.iter().map(|lane| &lane.shard);
+        let mut endings: Vec<_> = shards().flat_map(Shard::endings).copied().collect();
+        endings.sort_by_key(|ending| ending.at_ns);
         Snapshot {
             at: now,
             totals,
@@ -386,7 +427,15 @@ impl Bank {
             window_ns,
             histograms,
             opened_in: None,
-            table_bytes,
+            reconnects: self.window_closed.as_ref().map(|_| {
+                let instruments = &self.instruments;
+                let begun = instruments.reconnects_begun.clone();
+                (begun, instruments.reconnects_established.clone())
+            }),
+            table_bytes: shards().map(Shard::memory_bytes).sum(),
+            occupied: shards().map(|shard| shard.occupied() as u64).sum(),
+            timers_armed: shards().map(|shard| shard.timers_armed() as u64).sum(),
+            endings,
         }
     }
 }

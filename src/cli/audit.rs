@@ -16,19 +16,38 @@ pub(super) struct Audit {
     established: u64,
     held: u64,
     lost: BTreeMap<String, u64>,
+    /// First connects that failed.
     failed: BTreeMap<i32, u64>,
+    /// What was lost was to come back, and so many did.
+    returned: Option<u64>,
 }
 
 impl Audit {
     pub(super) fn of(asked: u64, totals: &Counters) -> Self {
         let mut lost = totals.closed.clone();
         lost.remove(CloseCause::Drained.name());
+        let mut failed = totals.connects_failed.clone();
+        for (errno, again) in &totals.reconnects_failed {
+            if let Some(count) = failed.get_mut(errno) {
+                *count -= again;
+            }
+        }
+        failed.retain(|_, count| *count > 0);
         Self {
             asked,
-            established: totals.established,
+            established: totals.established - totals.reconnects_established,
             held: totals.open,
             lost,
-            failed: totals.connects_failed.clone(),
+            failed,
+            returned: None,
+        }
+    }
+
+    /// The same where lost connections were opened anew: what came back is no complaint.
+    pub(super) fn returning(self, totals: &Counters) -> Self {
+        Self {
+            returned: Some(totals.reconnects_established),
+            ..self
         }
     }
 
@@ -49,6 +68,9 @@ impl Audit {
                 .map(|(name, count)| format!("{name} {count}"))
                 .collect();
             write!(text, " ({})", causes.join(", ")).unwrap_or_default();
+        }
+        if let Some(returned) = self.returned {
+            write!(text, ", came back {}", HumanCount(returned)).unwrap_or_default();
         }
         text
     }
@@ -91,6 +113,17 @@ impl Audit {
                 HumanCount(*count),
                 connect_failure(*errno, targets)
             ));
+        }
+        if let Some(returned) = self.returned {
+            let missing = self.established.saturating_sub(self.held);
+            if missing > 0 {
+                sentences.push(format!(
+                    "{} connections were not back at the end, {} had come back: is the server there again?",
+                    HumanCount(missing),
+                    HumanCount(returned)
+                ));
+            }
+            return (!sentences.is_empty()).then(|| sentences.join("; "));
         }
         for (cause, count) in &self.lost {
             let count = HumanCount(*count);
@@ -165,6 +198,9 @@ fn loss(cause: &str) -> &'static str {
             "keepalive gave them up; see drops in `/proc/net/softnet_stat`, and raise \
              net.core.netdev_max_backlog"
         }
+        "unreachable" => {
+            "the network has no way to the server any more; see `ip route get` and `ip neigh`"
+        }
         "protocol-error" => "the other side speaks another protocol, or runs another --arm",
         _ => "see the counts above",
     }
@@ -203,6 +239,33 @@ mod tests {
         assert!(audit.line().ends_with("held 299, lost 1 (reset 1)"));
         let complaint = audit.complaint(&target()).unwrap();
         assert!(complaint.starts_with("1 lost by reset"), "{complaint}");
+    }
+
+    #[test]
+    fn what_came_back_is_no_complaint_and_what_did_not_is() {
+        let mut totals = Counters {
+            open: 300,
+            established: 500,
+            reconnects: 207,
+            reconnects_established: 200,
+            ..Counters::default()
+        };
+        totals.closed.insert("peer-closed".to_owned(), 200);
+        totals.connects_failed.insert(libc::ECONNREFUSED, 7);
+        totals.reconnects_failed.insert(libc::ECONNREFUSED, 7);
+        let audit = Audit::of(300, &totals).returning(&totals);
+        assert_eq!(
+            audit.line(),
+            "asked 300, established 300, held 300, lost 200 (peer-closed 200), came back 200"
+        );
+        assert_eq!((audit.failures(), audit.complaint(&target())), (None, None));
+        totals.open = 290;
+        let short = Audit::of(300, &totals).returning(&totals);
+        let complaint = short.complaint(&target()).unwrap();
+        assert!(
+            complaint.starts_with("10 connections were not back"),
+            "{complaint}"
+        );
     }
 
     #[test]

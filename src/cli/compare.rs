@@ -29,7 +29,7 @@ pub(super) struct CompareArgs {
     connections: Option<u64>,
     /// Arms in the order reported; `none` is always run, an arm named twice is run twice
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::arm(),
-          default_values_t = Arm::ALL)]
+          default_values_t = Arm::COMPARED)]
     arms: Vec<Arm>,
     /// The same at 10,000 connections and in one round, under 45 seconds
     #[arg(long)]

@@ -133,7 +133,7 @@ pub struct EngineFlags {
     /// TCP congestion control of every socket [default: cubic, or else the system's]
     #[arg(long, value_name = "NAME")]
     pub congestion: Option<String>,
-    /// Whose sockets carry keepalive in the keepalive arm
+    /// Whose sockets carry keepalive in the arms that have it
     #[arg(long, default_value = "server", value_parser = parse::keepalive_side())]
     pub keepalive_side: KeepaliveSide,
     /// Give each connection an idle time of its own, up to so many whole seconds longer: a cure for bursts of probes
@@ -197,6 +197,7 @@ impl EngineFlags {
             timers,
             keepalive,
             option_variants: 0,
+            log_endings: false,
         }
     }
 
@@ -204,6 +205,20 @@ impl EngineFlags {
     #[must_use]
     pub fn server_keepalive(&self, arm: Arm, budget: &Budget) -> Option<Keepalive> {
         keepalive(arm, budget, self.keepalive_side.server())
+    }
+
+    /// `TCP_USER_TIMEOUT` of the server's sockets, milliseconds.
+    #[must_use]
+    pub fn server_user_timeout(&self, arm: Arm, budget: &Budget) -> Option<u32> {
+        let timeout = budget.user_timeout_ms(arm);
+        timeout.filter(|_| self.keepalive_side.server())
+    }
+
+    /// `TCP_USER_TIMEOUT` of the load generator's sockets, milliseconds.
+    #[must_use]
+    pub fn load_user_timeout(&self, arm: Arm, budget: &Budget) -> Option<u32> {
+        let timeout = budget.user_timeout_ms(arm);
+        timeout.filter(|_| self.keepalive_side.client())
     }
 
     /// Keepalive of the load generator's sockets.
@@ -214,11 +229,7 @@ impl EngineFlags {
 }
 
 fn keepalive(arm: Arm, budget: &Budget, here: bool) -> Option<Keepalive> {
-    (here && arm == Arm::Keepalive).then_some(Keepalive {
-        idle_s: budget.keepalive_idle_s,
-        interval_s: budget.keepalive_interval_s,
-        count: budget.keepalive_count,
-    })
+    (here && arm.has_keepalive()).then(|| budget.keepalive_for(arm))
 }
 
 /// How many connections.

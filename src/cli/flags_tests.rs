@@ -76,6 +76,13 @@ fn keepalive_is_set_on_the_side_asked_for_and_in_its_arm_alone() {
     let engine = typed("").unwrap().engine;
     let keepalive = engine.server_keepalive(Arm::Keepalive, &strict);
     assert_eq!(keepalive, Keepalive::new(3, 2, 3).ok());
+    let timed = Arm::KeepaliveUserTimeout;
+    assert_eq!(engine.server_keepalive(timed, &strict), keepalive);
+    assert_eq!(engine.server_user_timeout(timed, &strict), Some(8_500));
+    assert_eq!(engine.load_user_timeout(timed, &strict), None);
+    assert_eq!(engine.server_user_timeout(Arm::Both, &strict), None);
+    let beside = engine.server_keepalive(Arm::Both, &strict);
+    assert_eq!(beside, Keepalive::new(2, 2, 3).ok());
 }
 
 #[test]

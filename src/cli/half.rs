@@ -78,6 +78,8 @@ pub(super) struct Effective<'a> {
     pub(super) congestion: Option<&'a str>,
     /// Keepalive of this half's sockets.
     pub(super) keepalive: Option<Keepalive>,
+    /// `TCP_USER_TIMEOUT` of this half's sockets, milliseconds.
+    pub(super) user_timeout_ms: Option<u32>,
     pub(super) timers: TimersKind,
 }
 
@@ -94,7 +96,10 @@ impl Effective<'_> {
             ),
             ("detection", detection(self.budget)),
             ("heartbeats", heartbeats(self.flags.arm, self.budget)),
-            ("keepalive", describe_keepalive(self.keepalive)),
+            (
+                "keepalive",
+                describe_keepalive(self.keepalive, self.user_timeout_ms),
+            ),
             (
                 "tick",
                 format!("{}, phases {}", span(engine.tick), engine.phases.name()),
@@ -117,9 +122,13 @@ fn describe_arm(arm: Arm) -> &'static str {
     match arm {
         Arm::None => "none: nobody sends, nobody decides",
         Arm::Keepalive => "keepalive: the kernel probes and decides",
+        Arm::KeepaliveUserTimeout => {
+            "keepalive-user-timeout: the kernel probes, and decides by TCP_USER_TIMEOUT"
+        }
         Arm::Heartbeat => "heartbeat: the client sends, the server acks",
         Arm::HeartbeatOneway => "heartbeat-oneway: the client sends, no acks",
         Arm::HeartbeatPush => "heartbeat-push: the server sends, the client acks",
+        Arm::Both => "both: the client sends, the server acks, the kernel probes too",
     }
 }
 
@@ -155,20 +164,26 @@ fn heartbeats(arm: Arm, budget: &Budget) -> String {
     }
 }
 
-fn describe_keepalive(keepalive: Option<Keepalive>) -> String {
-    keepalive.map_or_else(
-        || "off on this side".to_owned(),
-        |Keepalive {
-             idle_s,
-             interval_s,
-             count,
-         }| {
+fn describe_keepalive(keepalive: Option<Keepalive>, user_timeout_ms: Option<u32>) -> String {
+    let Some(Keepalive {
+        idle_s,
+        interval_s,
+        count,
+    }) = keepalive
+    else {
+        return "off on this side".to_owned();
+    };
+    let numbers = format!("idle {idle_s}s, interval {interval_s}s, count {count}");
+    match user_timeout_ms {
+        None => {
             let verdict = idle_s + interval_s * count;
-            format!(
-                "idle {idle_s}s, interval {interval_s}s, count {count}: verdict after {verdict}s"
-            )
-        },
-    )
+            format!("{numbers}: verdict after {verdict}s")
+        }
+        Some(millis) => format!(
+            "{numbers}; user timeout {} instead of the count",
+            span(Nanos::from_millis(millis.into()))
+        ),
+    }
 }
 
 fn describe_timers(timers: TimersKind, tick: Nanos) -> String {
@@ -258,8 +273,10 @@ mod tests {
         assert!(classic.contains("every 3s") && classic.contains("9s") && classic.contains("6s"));
         assert!(heartbeats(Arm::HeartbeatPush, &strict).contains("the client closes"));
         assert!(!heartbeats(Arm::HeartbeatOneway, &strict).contains("ack"));
-        let keepalive = describe_keepalive(Keepalive::new(3, 2, 3).ok());
+        let keepalive = describe_keepalive(Keepalive::new(3, 2, 3).ok(), None);
         assert!(keepalive.contains("verdict after 9s"), "{keepalive}");
+        let timed = describe_keepalive(Keepalive::new(3, 2, 3).ok(), Some(8_500));
+        assert!(timed.contains("user timeout 8s 500ms"), "{timed}");
         for arm in Arm::ALL {
             assert!(describe_arm(arm).starts_with(&format!("{arm}:")));
         }

@@ -154,6 +154,7 @@ fn try_congestion(name: &str) -> Result<(), String> {
         backlog: 1,
         congestion: Some(name),
         keepalive: None,
+        user_timeout_ms: None,
         nodelay: true,
     })
     .map(drop)

@@ -7,6 +7,7 @@ use super::audit::Audit;
 use super::flags::{LoadCoresFlag, RampBounds, RampFlag, cores_or_all};
 use super::half::{Effective, HalfFlags, conclude, controlled, counted};
 use super::opening::{Pressure, WatchedRamp};
+use super::reconnect::{self, ReconnectFlags};
 use super::route::{Targets, shortage, source, targets};
 use super::session::{Session, Wait};
 use super::signals::Signals;
@@ -15,6 +16,7 @@ use crate::arm::{Arm, Budget};
 use crate::bank::{Phase, Snapshot};
 use crate::load::{IN_FLIGHT, Load, LoadConfig};
 use crate::record::decode;
+use crate::shard::Counters;
 use crate::units::{HumanBytes, HumanCount, HumanNanos};
 use crate::wheel::TimersKind;
 use clap::Args;
@@ -51,6 +53,8 @@ pub(super) struct LoadArgs {
     cores: LoadCoresFlag,
     #[command(flatten)]
     half: HalfFlags,
+    #[command(flatten)]
+    reconnect: ReconnectFlags,
 }
 
 pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
@@ -81,8 +85,11 @@ pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
     )?;
     let (opened, ended) = hold(args, &mut session, &mut ramp)?;
     let (before, last) = session.drain(args.half.engine.tick)?;
-    let audit = Audit::of(config.connections, &before.totals);
-    let text = report(args.half.arm, &audit, &ramp, &last);
+    let mut audit = Audit::of(config.connections, &before.totals);
+    if config.reconnect.is_some() {
+        audit = audit.returning(&before.totals);
+    }
+    let text = report(args, &audit, &ramp, &last);
     conclude(args.half.output, &text, &last)?;
     if let Some(stop) = ramp.stopped {
         let asked = HumanCount(config.connections);
@@ -126,9 +133,13 @@ fn configure(
         nofile,
         settings: half.settings(half.arm.load_role(), budget, timers, keepalive.is_some()),
         keepalive,
+        user_timeout_ms: half.engine.load_user_timeout(half.arm, budget),
         congestion: host::congestion(half.engine.congestion.as_deref())?,
         keepalive_spread_s: half.engine.keepalive_spread.unwrap_or(0),
         abort: args.abort,
+        reconnect: args.reconnect.backoff(),
+        reconnects_in_flight: None,
+        churn_per_second: None,
     })
 }
 
@@ -144,6 +155,7 @@ fn announce(args: &LoadArgs, budget: &Budget, config: &LoadConfig, load: &Load) 
         nofile: config.nofile,
         congestion: config.congestion.as_deref(),
         keepalive: config.keepalive,
+        user_timeout_ms: config.user_timeout_ms,
         timers: config.settings.timers,
     };
     let mut rows = effective.rows();
@@ -175,6 +187,9 @@ fn announce(args: &LoadArgs, budget: &Budget, config: &LoadConfig, load: &Load) 
     if let Some(limit) = args.bounds.memory_limit {
         rows.push(("memory limit", HumanBytes(limit).to_string()));
     }
+    if let Some(backoff) = &config.reconnect {
+        rows.push(("reconnection", reconnect::describe(backoff)));
+    }
     rows.push(("close", if config.abort { "RST" } else { "FIN" }.to_owned()));
     output::note(&output::aligned(&rows));
 }
@@ -203,24 +218,29 @@ fn hold(
     if !args.half.output.quiet {
         session.say(&audit.opened());
     }
-    let settled = session.wait("settling", Some(args.settle), |totals| totals.open == 0)?;
+    // Those that come back are waited for.
+    let forlorn = |totals: &Counters| totals.open == 0 && !args.reconnect.reconnect;
+    let settled = session.wait("settling", Some(args.settle), forlorn)?;
     if settled != Wait::Elapsed {
         return Ok((true, settled));
     }
     session.go(Phase::Window)?;
-    let held = session.wait("holding", args.half.duration, |totals| totals.open == 0)?;
+    let held = session.wait("holding", args.half.duration, forlorn)?;
     session.go(Phase::Closed)?;
     Ok((true, held))
 }
 
-fn report(arm: Arm, audit: &Audit, ramp: &WatchedRamp<'_>, last: &Snapshot) -> String {
+fn report(args: &LoadArgs, audit: &Audit, ramp: &WatchedRamp<'_>, last: &Snapshot) -> String {
     let mut rows = vec![("connections", audit.line())];
     rows.extend(ramp.took().map(|took| ("opened in", took)));
     let met = ramp.pressure.as_ref();
     rows.extend(met.map(|met| ("while opening", met.to_string())));
     rows.extend(audit.failures().map(|failure| ("connects failed", failure)));
+    if args.reconnect.reconnect {
+        rows.push(("reconnects", reconnect::line(last)));
+    }
     rows.extend(counted(&last.totals));
-    rows.extend(latencies(arm, last));
+    rows.extend(latencies(args.half.arm, last));
     output::aligned(&rows)
 }
 
@@ -240,6 +260,8 @@ fn latencies(arm: Arm, last: &Snapshot) -> Vec<(&'static str, String)> {
             "connect",
             &tail as &dyn Fn(&Histogram<u64>) -> String,
         ),
+        ("reconnect", "reconnect", &whole),
+        ("recovery", "recovery", &whole),
         ("rtt", "rtt", &whole),
         ("response", "response", &tail),
         ("schedule_lag", "schedule lag", &tail),

@@ -18,12 +18,14 @@ pub mod output;
 pub mod parse;
 mod place;
 mod progress;
+mod reconnect;
 mod report;
 mod route;
 mod scale;
 mod serve;
 mod session;
 pub mod signals;
+mod storm;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -44,6 +46,7 @@ struct Cli {
 enum Command {
     Compare(Box<compare::CompareArgs>),
     Scale(Box<scale::ScaleArgs>),
+    Storm(Box<storm::StormArgs>),
     Serve(Box<serve::ServeArgs>),
     Load(Box<load::LoadArgs>),
     Report(report::ReportArgs),
@@ -53,6 +56,7 @@ fn dispatch(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Compare(args) => compare::run(args),
         Command::Scale(args) => scale::run(args),
+        Command::Storm(args) => storm::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Load(args) => load::run(args),
         Command::Report(args) => report::run(args),
@@ -185,6 +189,10 @@ mod tests {
             (&["--load-cores", "100000"], "usable here"),
             (&["--load-cores", ""], "not a core"),
             (&["--ramp-rate", "0"], "at least 1"),
+            (&["--reconnect", "--backoff", "10s..1s"], "is above the cap"),
+            (&["--reconnect", "--backoff", "1s"], "BASE..CAP"),
+            (&["--no-jitter"], "--reconnect"),
+            (&["--backoff", "1s..2s"], "--reconnect"),
         ] {
             let all = std::iter::once("ringbeat")
                 .chain(load)

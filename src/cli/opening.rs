@@ -41,16 +41,19 @@ impl<'a> WatchedRamp<'a> {
 
     /// Whether every connect has had its answer; looks at memory on the way, and stops the ramp for want of it.
     pub(super) fn is_over(&mut self, asked: u64, totals: &Counters) -> bool {
-        self.established = totals.established;
+        self.established = totals.established - totals.reconnects_established;
         if let (None, Ok((usable, _))) = (self.stopped, usable())
             && let Foresight::Stop(stop) = self.guard.look(totals.open, usable)
-            && totals.connects < asked
+            && totals.connects - totals.reconnects < asked
         {
             self.stopped = Some(stop);
             self.opening.stop();
         }
-        let all = totals.connects == asked || self.stopped.is_some();
-        all && totals.connecting == 0 && self.opening.took().is_some()
+        // What was lost meanwhile and is opened anew belongs to no ramp.
+        let first = totals.connects - totals.reconnects;
+        let all = first == asked || self.stopped.is_some();
+        let answered = totals.connecting == 0 || totals.reconnects > 0;
+        all && answered && self.opening.took().is_some()
     }
 
     /// `1.23 s, 81,301 connections per second`, once the ramp is over.

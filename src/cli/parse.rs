@@ -4,8 +4,7 @@
 
 use crate::arm::{Arm, KeepaliveSide};
 use crate::bank::{Driver, EngineKind};
-use crate::experiment::NetworkPath;
-use crate::experiment::{FloorSize, Want};
+use crate::experiment::{FloorSize, NetworkPath, Want, Way};
 use crate::os::cores::usable_cores;
 use crate::shard::Phases;
 use crate::socket::keepalive::Keepalive;
@@ -108,6 +107,37 @@ pub fn pause(text: &str) -> Result<Duration, String> {
         span if span > LONGEST => Err("it must be at most a year".to_owned()),
         span => Ok(span),
     }
+}
+
+/// The longest delays of a backoff: before the first attempt, and ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delays {
+    /// Before the first attempt.
+    pub base_ms: u64,
+    /// Never exceeded.
+    pub cap_ms: u64,
+}
+
+/// `100ms..10s`: whole milliseconds, the first not above the second.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn backoff(text: &str) -> Result<Delays, String> {
+    let (base, cap) = text
+        .split_once("..")
+        .ok_or_else(|| "it must be BASE..CAP, as in 100ms..10s".to_owned())?;
+    let millis = |text: &str| {
+        let span = duration(text)?;
+        if span.subsec_nanos() % 1_000_000 != 0 {
+            return Err(format!("`{text}` is no whole number of milliseconds"));
+        }
+        u64::try_from(span.as_millis()).map_err(|_| format!("`{text}` is too long"))
+    };
+    let (base_ms, cap_ms) = (millis(base)?, millis(cap)?);
+    if base_ms > cap_ms {
+        return Err(format!("the first wait, {base}, is above the cap, {cap}"));
+    }
+    Ok(Delays { base_ms, cap_ms })
 }
 
 /// The length of a tick, 1ms to 1s.
@@ -237,6 +267,12 @@ pub fn keepalive_side() -> impl TypedValueParser<Value = KeepaliveSide> {
     })
 }
 
+/// A way of backing off, by its name.
+#[must_use]
+pub fn way() -> impl TypedValueParser<Value = Way> {
+    PossibleValuesParser::new(Way::ALL.map(Way::name)).try_map(|name| name.parse::<Way>())
+}
+
 /// What lies between the halves.
 #[must_use]
 pub fn path() -> impl TypedValueParser<Value = NetworkPath> {
@@ -312,6 +348,25 @@ mod tests {
         }
         assert_eq!(spread("5s"), Ok(5));
         assert!(spread("0s").is_err() && spread("2h").is_err() && spread("1500ms").is_err());
+    }
+
+    #[test]
+    fn a_backoff_is_two_durations_in_order() {
+        let delays = |base_ms, cap_ms| Ok(Delays { base_ms, cap_ms });
+        assert_eq!(backoff("100ms..10s"), delays(100, 10_000));
+        assert_eq!(backoff("1s..1s"), delays(1_000, 1_000));
+        for bad in [
+            "100ms",
+            "10s..1s",
+            "0ms..1s",
+            "1s..",
+            "..1s",
+            "1500us..1s",
+            "-1s..1s",
+            "1s..2years",
+        ] {
+            assert!(backoff(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(super) struct ScaleArgs {
     up_to: Option<u64>,
     /// Arms in the order reported; `none` is always run, every cost is net of it
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::arm(),
-          default_values_t = Arm::ALL)]
+          default_values_t = Arm::COMPARED)]
     arms: Vec<Arm>,
     /// A small ladder with the strict detection budget, some minutes
     #[arg(long)]

@@ -79,8 +79,10 @@ fn configure(
         somaxconn: host::accept_queue(),
         settings: half.settings(half.arm.server_role(), budget, timers, keepalive.is_some()),
         keepalive,
+        user_timeout_ms: half.engine.server_user_timeout(half.arm, budget),
         keepalive_spread_s: half.engine.keepalive_spread.unwrap_or(0),
         congestion: host::congestion(half.engine.congestion.as_deref())?,
+        abort: false,
     })
 }
 
@@ -116,6 +118,7 @@ fn announce(args: &ServeArgs, budget: &Budget, config: &ServerConfig, server: &S
             nofile: config.nofile,
             congestion: config.congestion.as_deref(),
             keepalive: config.keepalive,
+            user_timeout_ms: config.user_timeout_ms,
             timers: config.settings.timers,
         };
         let mut rows = effective.rows();

@@ -179,6 +179,10 @@ fn sentence(doing: &str, totals: &Counters, rate: u64) -> String {
     if failed > 0 {
         write!(text, ", {} connects failed", HumanCount(failed)).unwrap_or_default();
     }
+    let back = totals.reconnects_established;
+    if back > 0 {
+        write!(text, ", {} came back", HumanCount(back)).unwrap_or_default();
+    }
     let ended = ended(totals);
     if ended.is_empty() {
         text

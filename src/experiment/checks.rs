@@ -78,8 +78,8 @@ pub(super) fn explained(server: &Counters, load: &Counters) -> bool {
 /// Heartbeats that the schedule asks for in the trial's counting window.
 pub(super) fn scheduled(trial: &Trial) -> u64 {
     let sender = match trial.spec.arm {
-        Arm::None | Arm::Keepalive => return 0,
-        Arm::Heartbeat | Arm::HeartbeatOneway => &trial.load,
+        Arm::None | Arm::Keepalive | Arm::KeepaliveUserTimeout => return 0,
+        Arm::Heartbeat | Arm::HeartbeatOneway | Arm::Both => &trial.load,
         Arm::HeartbeatPush => &trial.server,
     };
     sender.window.as_ref().map_or(0, |window| {
@@ -125,7 +125,7 @@ pub(super) fn of_trial(plan: &CostPlan, trial: &Trial) -> Vec<Warning> {
     population(trial, &mut found);
     honesty(plan, trial, &mut found);
     opening(trial, &mut found);
-    if trial.wire.softnet_drops > 0 && trial.spec.arm != Arm::Keepalive {
+    if trial.wire.softnet_drops > 0 && !trial.spec.arm.has_keepalive() {
         found.push(Doubt::BacklogDrops {
             packets: trial.wire.softnet_drops,
         });

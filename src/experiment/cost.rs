@@ -123,10 +123,7 @@ fn all_trials(
     idle: &mut Vec<IdlePhase>,
 ) -> Result<(), ExperimentError> {
     let plan = stage.plan;
-    let keepalive = plan
-        .arms
-        .iter()
-        .any(|planned| planned.arm == Arm::Keepalive);
+    let keepalive = plan.arms.iter().any(|planned| planned.arm.has_keepalive());
     let expected_rung = keepalive && plan.drop_free_connections().is_some();
     let main: usize = plan.order.iter().map(Vec::len).sum();
     let extra = if expected_rung {
@@ -166,7 +163,7 @@ fn all_trials(
 fn rung_for(plan: &CostPlan, trials: &[Trial]) -> Option<(u64, String)> {
     let dropped: u64 = trials
         .iter()
-        .filter(|trial| trial.spec.arm == Arm::Keepalive)
+        .filter(|trial| trial.spec.arm.has_keepalive())
         .map(|trial| trial.wire.softnet_drops)
         .sum();
     if dropped == 0 {

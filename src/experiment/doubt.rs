@@ -54,6 +54,23 @@ pub(super) enum Doubt {
     SynRetransmitted { segments: u64 },
     /// A ring took connections it had no room for.
     TableFull { dropped: u64 },
+    /// The server did not drop everybody.
+    NotDropped { dropped: u64, asked: u64 },
+    /// Dropped connections that did not come back.
+    NotRecovered {
+        held: u64,
+        asked: u64,
+        after_s: u64,
+        why: String,
+    },
+    /// Reconnects that are neither established nor failed.
+    ReconnectsAstray {
+        begun: u64,
+        established: u64,
+        failed: u64,
+    },
+    /// Fewer connections were churned than the rate asks for.
+    ChurnSlow { closed: u64, expected: u64 },
     /// Memory went to swap and back.
     Swapped { pages: u64 },
     /// The cost is no larger than the noise.
@@ -98,6 +115,10 @@ impl Doubt {
             Self::SynQueueFull { .. } => "syn-queue-full",
             Self::SynRetransmitted { .. } => "syn-retransmitted",
             Self::TableFull { .. } => "table-full",
+            Self::NotDropped { .. } => "not-dropped",
+            Self::NotRecovered { .. } => "not-recovered",
+            Self::ReconnectsAstray { .. } => "reconnects-astray",
+            Self::ChurnSlow { .. } => "churn-slow",
             Self::Swapped { .. } => "swap",
             Self::NotResolved => "not-resolved",
             Self::PacketsOffModel { .. } => "packets-off-model",
@@ -120,10 +141,15 @@ impl Doubt {
                 | Self::LoadLate { .. }
                 | Self::CompletionOverflow { .. }
                 | Self::TableFull { .. }
+                | Self::NotDropped { .. }
+                | Self::NotRecovered { .. }
+                | Self::ReconnectsAstray { .. }
+                | Self::ChurnSlow { .. }
         )
     }
 
     /// What to do about it.
+    #[expect(clippy::too_many_lines, reason = "one remedy for each doubt")]
     pub(super) const fn advice(&self) -> &'static str {
         const SLOWER: &str = "ramp more slowly: fewer connects at once (--in-flight) or a second (--ramp-rate), or raise \
                               net.core.somaxconn";
@@ -164,6 +190,16 @@ impl Doubt {
                 "see the accept and SYN queues' warnings; without any, packets were lost on the way"
             }
             Self::TableFull { .. } => "the accept gate must stop before that; please report this",
+            Self::NotDropped { .. } => {
+                "the storm was smaller than asked for: let them settle longer (--settle)"
+            }
+            Self::NotRecovered { .. } => {
+                "wait longer (--give-up), lower the cap of --backoff, or ask for fewer connections"
+            }
+            Self::ReconnectsAstray { .. } => {
+                "every connect ends one way or the other; please report this"
+            }
+            Self::ChurnSlow { .. } => "lower --churn, or give the load generator more cores",
             Self::Swapped { .. } => {
                 "free memory or ask for fewer connections: what swapping costs is in the figures"
             }
@@ -276,6 +312,31 @@ impl fmt::Display for Doubt {
                 f,
                 "{} established connections were dropped by a ring whose table was full",
                 HumanCount(*dropped)
+            ),
+            Self::NotDropped { dropped, asked } => write!(
+                f,
+                "the server dropped {} of {} connections",
+                HumanCount(*dropped),
+                HumanCount(*asked)
+            ),
+            Self::NotRecovered { held, asked, after_s, why } => write!(
+                f,
+                "{} of {} connections were held {after_s} s after it began: {why}",
+                HumanCount(*held),
+                HumanCount(*asked)
+            ),
+            Self::ReconnectsAstray { begun, established, failed } => write!(
+                f,
+                "{} reconnects were begun, {} established and {} failed",
+                HumanCount(*begun),
+                HumanCount(*established),
+                HumanCount(*failed)
+            ),
+            Self::ChurnSlow { closed, expected } => write!(
+                f,
+                "{} connections were ended and opened anew where the rate asks for {}",
+                HumanCount(*closed),
+                HumanCount(*expected)
             ),
             Self::Swapped { pages } => {
                 write!(f, "{} pages went to swap or came back in the run", HumanCount(*pages))

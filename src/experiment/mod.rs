@@ -15,6 +15,7 @@
 //! | `sampler` | one row a second |
 //! | `cost` | all trials of a comparison in their order, the record from them |
 //! | `scale` | a ladder of comparisons, the hold at its top, the record from them |
+//! | `storm` | everybody dropped at once, or some of them all the time; the record from it |
 //! | `floor` | an exchange with nothing but its system calls |
 //! | `summary` | the rounds of an arm become its figures |
 //! | `compare` | the arms become rows with a winner |
@@ -36,6 +37,7 @@ mod process;
 mod ramp;
 mod sampler;
 mod scale;
+mod storm;
 mod summary;
 mod trial;
 
@@ -46,6 +48,7 @@ pub use network::NetworkPath;
 pub use plan::{CostOptions, CostPlan, DEFAULT_CONNECTIONS, QUICK_CONNECTIONS, RampRate};
 
 pub use scale::{ScaleError, ScaleOptions, ScalePlan, Want, run_scale};
+pub use storm::{StormOptions, StormPlan, Way, run_storm};
 
 use crate::measure::MeasureError;
 use crate::measure::headroom::Stop;
@@ -63,7 +66,7 @@ pub struct Progress {
     pub arm: String,
     /// The round or the rung, in words.
     pub part: String,
-    /// `ramp`, `settle`, `steady` or `drain`.
+    /// `ramp`, `settle`, `steady`, `recovery`, `churn` or `drain`.
     pub phase: &'static str,
     /// Connections the load side holds.
     pub connections: u64,

@@ -195,6 +195,13 @@ impl CostPlan {
         })
     }
 
+    /// Length of the server's accept queues, one per core: the shortest of the engines'.
+    pub(super) fn accept_queue(&self) -> Result<u64, PlanError> {
+        let rings = ring_plans(&self.options, &self.host, self.connections)?;
+        let shortest = rings.iter().map(|(_, plan)| plan.backlog).min();
+        Ok(shortest.unwrap_or(1).into())
+    }
+
     /// The engines that run.
     #[must_use]
     pub fn engines(&self) -> Vec<EngineKind> {
@@ -274,26 +281,33 @@ impl CostPlan {
             tick: self.options.tick.into(),
             phases: self.options.phases.among(connections),
             timers: self.options.timers,
-            keepalive: arm == Arm::Keepalive,
+            keepalive: arm.has_keepalive(),
             option_variants: 0,
+            log_endings: false,
         }
     }
 
-    /// Packets that one keepalive burst of `connections` puts on one CPU's backlog, as foreseen.
-    pub(super) fn predicted_burst(&self, connections: u64, ramp: Duration) -> u64 {
+    /// Packets that one keepalive burst of `connections` puts on one CPU's backlog in `arm`, as foreseen.
+    pub(super) fn predicted_burst(&self, arm: Arm, connections: u64, ramp: Duration) -> u64 {
         predict_burst_after_ramp(
             connections * self.options.keepalive_side.ends(),
-            self.options.budget.keepalive_idle_s,
+            self.options.budget.keepalive_for(arm).idle_s,
             ramp.into(),
             self.host.hz,
             u32::try_from(self.options.server_cores.len()).unwrap_or(1),
         )
     }
 
+    /// The first arm whose sockets probe.
+    fn probing_arm(&self) -> Option<Arm> {
+        let arms = self.arms.iter().map(|planned| planned.arm);
+        arms.into_iter().find(|arm| arm.has_keepalive())
+    }
+
     /// How coarse the kernel's timer wheel is at the distance of the idle time.
-    pub(super) fn keepalive_granule_ms(&self) -> u64 {
+    pub(super) fn keepalive_granule_ms(&self, arm: Arm) -> u64 {
         let hz = u64::from(self.host.hz.max(1));
-        let ticks = u64::from(self.options.budget.keepalive_idle_s) * hz;
+        let ticks = u64::from(self.options.budget.keepalive_for(arm).idle_s) * hz;
         timer_granule(ticks) * 1000 / hz
     }
 
@@ -303,15 +317,16 @@ impl CostPlan {
         if self.options.no_rung {
             return None;
         }
+        let arm = self.probing_arm()?;
         let ramp = ramp_span(self.connections, self.ramp_rate);
-        if self.predicted_burst(self.connections, ramp) <= self.host.backlog {
+        if self.predicted_burst(arm, self.connections, ramp) <= self.host.backlog {
             return None;
         }
         let interval = self.options.budget.interval;
         let mut connections = self.connections / 100 * 100;
         while connections > 100 {
             let ramp = ramp_span(connections, Some(rate_over(connections, interval)));
-            let burst = self.predicted_burst(connections, ramp);
+            let burst = self.predicted_burst(arm, connections, ramp);
             if burst * 10 <= self.host.backlog * 7 {
                 return Some(connections);
             }
@@ -324,6 +339,12 @@ impl CostPlan {
     #[must_use]
     pub fn forewarnings(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.limited_by.iter().cloned().collect();
+        if self.arms.iter().any(|planned| planned.arm == Arm::Both) {
+            notes.push(format!(
+                "in the arm `both` keepalive is idle for {} s, less than the interval: any heartbeat starts it over",
+                self.options.budget.keepalive_for(Arm::Both).idle_s
+            ));
+        }
         notes.extend(self.burst_forewarning().map(|text| {
             let rung = match self.drop_free_connections() {
                 Some(rung) => format!("the cost ratio is measured at {rung} connections too"),
@@ -337,13 +358,10 @@ impl CostPlan {
 
     /// What keepalive's bursts will do at this population, when they overflow the backlog.
     pub(super) fn burst_forewarning(&self) -> Option<String> {
-        let keepalive = self
-            .arms
-            .iter()
-            .any(|planned| planned.arm == Arm::Keepalive);
+        let arm = self.probing_arm()?;
         let ramp = ramp_span(self.connections, self.ramp_rate);
-        let burst = self.predicted_burst(self.connections, ramp);
-        (keepalive && burst > self.host.backlog).then(|| {
+        let burst = self.predicted_burst(arm, self.connections, ramp);
+        (burst > self.host.backlog).then(|| {
             format!(
                 "at {} connections keepalive will fire about {} probes at once per CPU (kernel timer wheel at \
                  HZ {}, idle {} s), more than net.core.netdev_max_backlog = {} takes: expect dropped probes and \
@@ -351,7 +369,7 @@ impl CostPlan {
                 HumanCount(self.connections),
                 HumanCount(burst),
                 self.host.hz,
-                self.options.budget.keepalive_idle_s,
+                self.options.budget.keepalive_for(arm).idle_s,
                 self.host.backlog
             )
         })

@@ -16,7 +16,7 @@ use crate::record::{ArmRecord, CpuNanos, Estimate, MemoryPerConnection, RoundRec
 use crate::units::Nanos;
 use meters::{DIED, cycles, outlived, soaked};
 use rounds::{histograms, in_window, mean_cpu, round_record};
-use wire::{all_probes, burst, wire_record};
+use wire::{all_probes, burst, probes_beside, wire_record};
 
 /// What `/proc/stat`'s idle column may be off by in one window, per CPU (10 ms at either end, twice over).
 const METER_RESOLUTION_NS: f64 = 20e6;
@@ -86,8 +86,10 @@ impl<'a> Round<'a> {
         let (server, load) = (&trial.server, &trial.load);
         let events = match trial.spec.arm {
             Arm::None => None,
-            Arm::Keepalive => Some(delivered(trial, control)),
-            Arm::Heartbeat => counted(in_window(load, |c| c.acks_received), load.window_ns.0),
+            Arm::Keepalive | Arm::KeepaliveUserTimeout => Some(delivered(trial, control)),
+            Arm::Heartbeat | Arm::Both => {
+                counted(in_window(load, |c| c.acks_received), load.window_ns.0)
+            }
             Arm::HeartbeatOneway => counted(
                 in_window(server, |c| c.heartbeats_received),
                 server.window_ns.0,
@@ -183,8 +185,10 @@ pub(super) fn arm_record(
         .collect();
     rates.sort_by(f64::total_cmp);
     record.connects_per_second = rates.get(rates.len() / 2).copied();
-    if arm == Arm::Keepalive {
+    if arm.has_keepalive() {
         record.burst = Some(burst(plan, &rounds));
+    }
+    if arm.counts_probes() {
         record.probes = Some(all_probes(&record.rounds_detail));
     }
     record.histograms = histograms(&record.rounds_detail)?;
@@ -262,7 +266,7 @@ fn costs(record: &mut ArmRecord, plan: &CostPlan, rounds: &[Round<'_>], controls
     };
     record.server_cpu_ns_per_event = process(|cpu| cpu.server_process);
     record.load_cpu_ns_per_event = process(|cpu| cpu.load_process);
-    if rounds[0].trial.spec.arm == Arm::Keepalive {
+    if rounds[0].trial.spec.arm.counts_probes() {
         let attempted = column(|round| round.attempted);
         record.events_attempted = Some(
             record
@@ -283,6 +287,10 @@ fn wire(record: &mut ArmRecord, rounds: &[Round<'_>]) {
         if events > 0.0 {
             record.packets_per_event = Some(packets / events);
             record.wire_bytes_per_event = Some(bytes / events);
+            let arm = rounds[0].trial.spec.arm;
+            let beside = probes_beside(arm, rounds) / events;
+            let model = &mut record.packets_per_event_model;
+            *model = model.map(|packets| packets + beside * Arm::PACKETS_PER_PROBE);
         }
         record.wire = wire_record(rounds, events);
         let per_hour = bytes / sum(connection_hours);
@@ -338,7 +346,7 @@ fn absences(record: &mut ArmRecord, arm: Arm) {
             "the control sends nothing",
         );
     }
-    if matches!(arm, Arm::None | Arm::Keepalive) {
+    if !arm.has_heartbeats() {
         let reason = if arm == Arm::None {
             "the control sends nothing"
         } else {

@@ -136,7 +136,7 @@ pub(super) struct Stage<'a> {
 pub(super) struct Halves {
     pub(super) server: Half,
     pub(super) load: Half,
-    port: u16,
+    pub(super) port: u16,
 }
 
 impl Halves {
@@ -152,7 +152,7 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
     wait_for_drain(stage)?;
     let unrest = wait_for_memory(stage)?;
     stage.sampler.next_trial();
-    let mut halves = start(stage, &spec)?;
+    let mut halves = start(stage, &spec, |_, _| {})?;
     let pids = halves.pids();
     let (server_pid, load_pid) = pids;
     let path = stage.plan.options.path;
@@ -263,16 +263,24 @@ fn wait_for_memory(stage: &Stage<'_>) -> Result<u64, ExperimentError> {
     Ok(unrest)
 }
 
-fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError> {
+/// Starts both halves. `adjust` may change what the load generator is told, once the server's port is known.
+pub(super) fn start(
+    stage: &Stage<'_>,
+    spec: &TrialSpec,
+    adjust: impl FnOnce(&mut LoadConfig, u16),
+) -> Result<Halves, ExperimentError> {
     let (plan, options) = (stage.plan, &stage.plan.options);
     let budget = &options.budget;
-    let keepalive = Keepalive::new(
-        budget.keepalive_idle_s,
-        budget.keepalive_interval_s,
-        budget.keepalive_count,
-    )
-    .map_err(|error| ExperimentError::Host(error.to_string()))?;
-    let probing = spec.arm == Arm::Keepalive;
+    let Keepalive {
+        idle_s,
+        interval_s,
+        count,
+    } = budget.keepalive_for(spec.arm);
+    let keepalive = Keepalive::new(idle_s, interval_s, count)
+        .map_err(|error| ExperimentError::Host(error.to_string()))?;
+    let probing = spec.arm.has_keepalive();
+    let user_timeout_ms = budget.user_timeout_ms(spec.arm);
+    let side = options.keepalive_side;
     let (port, _) = choose_port(plan.host.ephemeral)
         .map_err(|error| ExperimentError::Host(error.to_string()))?;
     let (mut server, mut load) = options.path.spawn(stage.executable)?;
@@ -286,9 +294,11 @@ fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError>
         nofile: plan.host.nofile,
         somaxconn: plan.host.somaxconn,
         settings: plan.settings(spec.arm, spec.arm.server_role(), spec.connections),
-        keepalive: (probing && options.keepalive_side.server()).then_some(keepalive),
+        keepalive: (probing && side.server()).then_some(keepalive),
+        user_timeout_ms: user_timeout_ms.filter(|_| side.server()),
         keepalive_spread_s: options.keepalive_spread_s,
         congestion: Some(options.congestion.clone()),
+        abort: false,
     })))?;
     let Word::Ready {
         address: Some(address),
@@ -300,7 +310,7 @@ fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError>
             message: format!("it answered {answer:?} instead of its address"),
         });
     };
-    load.ask(&Order::Load(Box::new(LoadConfig {
+    let mut config = LoadConfig {
         targets: options
             .path
             .targets(spec.connections, address.port(), plan.host.ephemeral),
@@ -313,11 +323,17 @@ fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError>
         driver: options.driver,
         nofile: plan.host.nofile,
         settings: plan.settings(spec.arm, spec.arm.load_role(), spec.connections),
-        keepalive: (probing && options.keepalive_side.client()).then_some(keepalive),
+        keepalive: (probing && side.client()).then_some(keepalive),
+        user_timeout_ms: user_timeout_ms.filter(|_| side.client()),
         keepalive_spread_s: options.keepalive_spread_s,
         congestion: Some(options.congestion.clone()),
         abort: true,
-    })))?;
+        reconnect: None,
+        reconnects_in_flight: None,
+        churn_per_second: None,
+    };
+    adjust(&mut config, address.port());
+    load.ask(&Order::Load(Box::new(config)))?;
     Ok(Halves {
         server,
         load,
@@ -326,7 +342,7 @@ fn start(stage: &Stage<'_>, spec: &TrialSpec) -> Result<Halves, ExperimentError>
 }
 
 /// Lets `span` pass, with a row at each second.
-fn hold(
+pub(super) fn hold(
     stage: &mut Stage<'_>,
     spec: &TrialSpec,
     halves: &mut Halves,
@@ -427,7 +443,11 @@ pub(super) fn settled(half: &mut Half) -> Result<Snapshot, ExperimentError> {
     }
 }
 
-fn end(stage: &mut Stage<'_>, spec: &TrialSpec, mut halves: Halves) -> Result<(), ExperimentError> {
+pub(super) fn end(
+    stage: &mut Stage<'_>,
+    spec: &TrialSpec,
+    mut halves: Halves,
+) -> Result<(), ExperimentError> {
     let (server, load) = (halves.server.report()?, halves.load.report()?);
     observe(stage, spec, &halves, "drain", (&server, &load))?;
     halves.load.go(Phase::Ending)?;

@@ -6,24 +6,23 @@
 
 #![forbid(unsafe_code)]
 
+mod backoff;
+mod connector;
 mod opening;
 mod ramp;
+pub(crate) mod recovery;
 mod routes;
 
+pub use backoff::{Backoff, Jitter};
 pub use opening::Opening;
 pub use routes::loopback_targets;
 
-use crate::bank::{
-    BankConfig, CLOSES_PER_TURN, Crew, Director, Driver, EngineConfig, Lane, Pace, Phase,
-    PlanError, RingPlan,
-};
-use crate::clock::{Clock as _, MonotonicClock};
+use crate::bank::{BankConfig, Crew, Driver, EngineConfig, PlanError, RingPlan};
 use crate::ring::{RingError, SocketOption, self_test_bind};
-use crate::shard::{Instruments, Settings};
+use crate::shard::Settings;
 use crate::socket::keepalive::Keepalive;
 use crate::units::Nanos;
-use ramp::Ramp;
-use routes::Routes;
+use connector::Connector;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -53,6 +52,10 @@ pub struct LoadConfig {
     pub settings: Settings,
     /// Keepalive on the sockets opened here.
     pub keepalive: Option<Keepalive>,
+    /// `TCP_USER_TIMEOUT` of the sockets opened here, milliseconds; `None` leaves it to the kernel. It bounds their
+    /// connects too.
+    #[serde(default)]
+    pub user_timeout_ms: Option<u32>,
     /// Seconds over which its idle time is spread, connection by connection.
     #[serde(default)]
     pub keepalive_spread_s: u32,
@@ -60,6 +63,16 @@ pub struct LoadConfig {
     pub congestion: Option<String>,
     /// End connections with a reset, which leaves no `TIME_WAIT` behind, instead of a FIN.
     pub abort: bool,
+    /// Open connections that were lost anew, and so. `None` leaves them lost.
+    #[serde(default)]
+    pub reconnect: Option<Backoff>,
+    /// Reconnects that may be unanswered at once per core; `None` is `in_flight`. The clients of a storm know nothing of
+    /// each other and keep to no such bound.
+    #[serde(default)]
+    pub reconnects_in_flight: Option<u64>,
+    /// Established connections to end, in turn, and to open anew at once, per second and while the window is open.
+    #[serde(default)]
+    pub churn_per_second: Option<u64>,
 }
 
 /// Why the load generator did not start.
@@ -100,7 +113,8 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts the threads and their rings; opens nothing until [`Phase::Open`].
+    /// Starts the threads and their rings; opens nothing until
+    /// [`Phase::Open`](crate::bank::Phase::Open).
     ///
     /// # Errors
     /// [`LoadError`], with the remedy.
@@ -128,6 +142,7 @@ impl Load {
             } = *keepalive;
             options.extend(SocketOption::keepalive(idle_s, interval_s, count));
         }
+        options.extend(config.user_timeout_ms.map(SocketOption::user_timeout));
         if !config.sources.is_empty() {
             if config.engine.kind.has_direct_descriptors() {
                 self_test_bind(&config.sources)?;
@@ -143,8 +158,6 @@ impl Load {
         settings.option_variants = u32::try_from(options.len() - common).unwrap_or(0);
         let (part, per_core) = plan.per_thread(config.driver);
         let threads = cores * per_core;
-        // The server's accept queue is per core, whatever shares it.
-        let in_flight = (config.in_flight / u64::from(per_core)).max(1);
         let opening = Opening::new(threads);
         let banks = (0..threads)
             .zip(config.cores.iter().cycle())
@@ -161,10 +174,7 @@ impl Load {
                 };
                 (
                     bank,
-                    Connector {
-                        opening: opening.clone(),
-                        ..Connector::new(config, &part, common, (seat, threads), in_flight)
-                    },
+                    Connector::new(config, &part, common, (seat, threads), &opening),
                 )
             })
             .collect();
@@ -174,125 +184,5 @@ impl Load {
             plan,
             opening,
         })
-    }
-}
-
-/// Opens one core's share.
-#[derive(Debug)]
-struct Connector {
-    ramp: Ramp,
-    routes: Routes,
-    options: u32,
-    capacity: usize,
-    /// The lane that had room last: lanes fill in turn.
-    filling: usize,
-    opening: Opening,
-    /// Whether the end of the ramp has been told.
-    told: bool,
-    /// This thread's place among the threads: ordinals are dealt out in turn.
-    seat: (u32, u32),
-    abort: bool,
-}
-
-impl Connector {
-    #[expect(clippy::cast_precision_loss, reason = "a rate, not a count")]
-    fn new(
-        config: &LoadConfig,
-        plan: &RingPlan,
-        options: usize,
-        seat: (u32, u32),
-        in_flight: u64,
-    ) -> Self {
-        let (place, threads) = (u64::from(seat.0), u64::from(seat.1));
-        let total = config.connections / threads + u64::from(place < config.connections % threads);
-        let rate = config.ramp_rate.map(|rate| rate as f64 / threads as f64);
-        Self {
-            ramp: Ramp::new(total, rate, in_flight),
-            routes: Routes::new(&config.targets, &config.sources),
-            options: u32::try_from(options).unwrap_or(0),
-            capacity: plan.connections_per_ring as usize,
-            filling: 0,
-            opening: Opening::new(1),
-            told: false,
-            seat,
-            abort: config.abort,
-        }
-    }
-
-    fn open(
-        &mut self,
-        lanes: &mut [Lane],
-        instruments: &mut Instruments,
-        clock: MonotonicClock,
-    ) -> Pace {
-        let connecting: u64 = lanes
-            .iter()
-            .map(|lane| lane.shard.counters().connecting)
-            .sum();
-        if self.opening.is_stopped() {
-            self.ramp.stop();
-        }
-        let first = self.ramp.begun();
-        let now = clock.now();
-        let count = self.ramp.begin(now, connecting);
-        if first == 0 && count > 0 {
-            self.opening.begin(now);
-        }
-        for number in first..first + count {
-            let Some(lane) = self.lane_with_room(lanes) else {
-                break;
-            };
-            let (seat, seats) = self.seat;
-            let ordinal = u32::try_from(number)
-                .unwrap_or(u32::MAX)
-                .wrapping_mul(seats)
-                .wrapping_add(seat);
-            let (target, source) = self.routes.of(ordinal);
-            let options = self.options;
-            lanes[lane].with(&clock, instruments, |shard, cx| {
-                shard.connect(target, source, ordinal, options, cx);
-            });
-        }
-        if !self.ramp.is_over() || connecting > 0 || count > 0 {
-            return Pace::Busy;
-        }
-        if !std::mem::replace(&mut self.told, true) {
-            self.opening.end(now);
-        }
-        Pace::Tick
-    }
-
-    fn lane_with_room(&mut self, lanes: &[Lane]) -> Option<usize> {
-        let count = lanes.len();
-        let found = (0..count)
-            .map(|step| (self.filling + step) % count)
-            .find(|lane| lanes[*lane].shard.occupied() < self.capacity)?;
-        self.filling = found;
-        Some(found)
-    }
-}
-
-impl Director for Connector {
-    fn direct(
-        &mut self,
-        phase: Phase,
-        lanes: &mut [Lane],
-        instruments: &mut Instruments,
-        clock: MonotonicClock,
-    ) -> Pace {
-        match phase {
-            Phase::Hold => Pace::Busy,
-            Phase::Open | Phase::Window | Phase::Closed => self.open(lanes, instruments, clock),
-            Phase::Quiet => Pace::Tick,
-            Phase::Ending | Phase::Exit => {
-                let mut left = CLOSES_PER_TURN;
-                for lane in lanes {
-                    left -= lane.with(&clock, instruments, |shard, cx| {
-                        shard.close_some(left, self.abort, cx)
-                    });
-                }
-                if left == 0 { Pace::Busy } else { Pace::Tick }
-            }
-        }
     }
 }

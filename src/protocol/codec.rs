@@ -4,7 +4,7 @@
 
 use crate::units::Nanos;
 
-/// Bytes of a frame, of either kind.
+/// Bytes of a frame, of any kind.
 pub const FRAME_BYTES: usize = 16;
 
 /// First byte of a frame: a continuation byte of UTF-8, and not ASCII, so no text begins with it.
@@ -20,16 +20,18 @@ pub enum Kind {
     Heartbeat = 1,
     /// "I have heard you": sequence and instant are those of the heartbeat.
     Ack = 2,
+    /// What the connection is there for: a sign of life that owes no answer.
+    Data = 3,
 }
 
-/// A heartbeat or its ack.
+/// A heartbeat, its ack, or data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Frame {
-    /// Which of the two.
+    /// Which of them.
     pub kind: Kind,
-    /// Number of the heartbeat on its connection; wraps.
+    /// Number of the heartbeat on its connection; wraps. Data: its place among the frames sent with it.
     pub sequence: u32,
-    /// When the heartbeat was sent, by the monotonic clock of whoever sent the heartbeat.
+    /// When the heartbeat, or the data, was sent, by the monotonic clock of whoever sent it.
     pub sent_at: Nanos,
 }
 
@@ -63,6 +65,7 @@ impl Frame {
         let kind = match kind {
             1 => Kind::Heartbeat,
             2 => Kind::Ack,
+            3 => Kind::Data,
             seen => return Err(DecodeError::Kind { seen }),
         };
         if reserved != 0 {
@@ -91,8 +94,8 @@ pub enum DecodeError {
         /// The version seen.
         seen: u8,
     },
-    /// Neither heartbeat nor ack.
-    #[error("frame has kind {seen}, not 1 (heartbeat) or 2 (ack)")]
+    /// Neither heartbeat nor ack nor data.
+    #[error("frame has kind {seen}, not 1 (heartbeat), 2 (ack) or 3 (data)")]
     Kind {
         /// The kind seen.
         seen: u8,

@@ -1,4 +1,4 @@
-//! The wire protocol: one fixed frame of 16 bytes, for a heartbeat and for its ack.
+//! The wire protocol: one fixed frame of 16 bytes, for a heartbeat, for its ack, and for data that owes no answer.
 //!
 //! Does not do I/O or decide anything: bytes in, frames out. Time base: the sender's monotonic
 //! clock, carried as nanoseconds and meaningful to the sender alone; the other end echoes it
@@ -8,9 +8,10 @@
 //! |--------|-------|----------|-------------------------------------------------------------|
 //! | 0      | 1     | magic    | `0xB7`, which no text begins with                           |
 //! | 1      | 1     | version  | `1`                                                         |
-//! | 2      | 1     | kind     | `1` heartbeat, `2` ack                                      |
+//! | 2      | 1     | kind     | `1` heartbeat, `2` ack, `3` data                            |
 //! | 3      | 1     | reserved | `0`                                                         |
-//! | 4      | 4     | sequence | counts heartbeats of a connection, big-endian; ack: echoed  |
+//! | 4      | 4     | sequence | counts heartbeats of a connection, big-endian; ack: echoed; |
+//! |        |       |          | data: its place among the frames sent with it               |
 //! | 8      | 8     | sent at  | nanoseconds, big-endian; ack: echoed                        |
 //!
 //! Decoding is strict: each frame has exactly one encoding, anything else is a [`DecodeError`], and

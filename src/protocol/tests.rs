@@ -6,7 +6,7 @@ use crate::units::Nanos;
 use proptest::prelude::*;
 
 fn frame() -> impl Strategy<Value = Frame> {
-    let kind = prop_oneof![Just(Kind::Heartbeat), Just(Kind::Ack)];
+    let kind = prop_oneof![Just(Kind::Heartbeat), Just(Kind::Ack), Just(Kind::Data)];
     (kind, any::<u32>(), any::<u64>()).prop_map(|(kind, sequence, sent_at)| Frame {
         kind,
         sequence,
@@ -43,14 +43,14 @@ proptest! {
     fn a_frame_has_one_encoding_and_anything_else_is_an_error(
         header in prop_oneof![
             any::<[u8; 4]>(),
-            (0xB6..0xB9_u8, 0..3_u8, 0..4_u8, 0..2_u8).prop_map(<[u8; 4]>::from),
+            (0xB6..0xB9_u8, 0..3_u8, 0..5_u8, 0..2_u8).prop_map(<[u8; 4]>::from),
         ],
         body in any::<[u8; 12]>(),
     ) {
         let mut bytes = [0; FRAME_BYTES];
         bytes[..4].copy_from_slice(&header);
         bytes[4..].copy_from_slice(&body);
-        let well_formed = matches!(header, [0xB7, 1, 1 | 2, 0]);
+        let well_formed = matches!(header, [0xB7, 1, 1..=3, 0]);
         match Frame::decode(&bytes) {
             Ok(frame) => {
                 prop_assert!(well_formed);
@@ -120,7 +120,7 @@ fn every_error_says_what_was_seen() {
             2,
             9,
             "unknown-kind",
-            "frame has kind 9, not 1 (heartbeat) or 2 (ack)",
+            "frame has kind 9, not 1 (heartbeat), 2 (ack) or 3 (data)",
         ),
         (
             3,

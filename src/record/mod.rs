@@ -14,6 +14,7 @@ mod detection;
 mod histogram;
 mod meters;
 mod scale;
+mod storm;
 
 pub use arm::{
     ArmRecord, Burst, Comparison, ComparisonEntry, CpuNanos, Drops, Estimate, MemoryPerConnection,
@@ -21,7 +22,7 @@ pub use arm::{
 };
 pub use detection::{
     CellRecord, ClaimRecord, DetectionRecord, LeftBehind, MechanismSettings, OracleRecord,
-    StormRecord, StormRun, ThresholdPoint,
+    ThresholdPoint,
 };
 pub use histogram::{HistogramError, HistogramRecord, decode, encode, merge, new_histogram};
 pub use meters::{CoreCpu, IdlePhase, MeterRecord, NoiseRecord, SoakRecord, ThreadCpu};
@@ -29,6 +30,7 @@ pub use meters::{CoreCpu, IdlePhase, MeterRecord, NoiseRecord, SoakRecord, Threa
 pub use scale::{
     FloorRecord, HoldRecord, ScaleAxis, ScaleMemory, ScaleRecord, ScaleRung, StopRecord,
 };
+pub use storm::{StormRecord, StormRun, StormSlice};
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -290,7 +292,7 @@ pub struct Sample {
     pub round: u32,
     /// The arm that was running.
     pub arm: String,
-    /// `ramp`, `settle`, `steady` or `drain`.
+    /// `ramp`, `settle`, `steady` or `drain`; of `storm` also `recovery` and `churn`.
     pub phase: String,
     /// Established connections the load side holds.
     pub connections: u64,

@@ -58,6 +58,12 @@ impl SocketOption {
         Self::integer(libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)
     }
 
+    /// `TCP_USER_TIMEOUT`, milliseconds.
+    #[must_use]
+    pub fn user_timeout(millis: u32) -> Self {
+        Self::integer(libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, millis)
+    }
+
     /// Sets it on a socket with a descriptor of its own, by plain system calls.
     ///
     /// # Errors
@@ -80,6 +86,9 @@ impl SocketOption {
             }
             (libc::IPPROTO_TCP, libc::TCP_KEEPCNT) => {
                 socket.set_tcp_keepalive(&TcpKeepalive::new().with_retries(integer))
+            }
+            (libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT) => {
+                socket.set_tcp_user_timeout(Some(Duration::from_millis(integer.into())))
             }
             (libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT) => {
                 setsockopt(socket, IpBindAddressNoPort, &(integer != 0)).map_err(Into::into)
@@ -133,6 +142,9 @@ mod tests {
         spread[5].set_on(&socket).unwrap();
         let read_back = socket.tcp_keepalive_time().unwrap();
         assert_eq!(read_back, Duration::from_secs(25));
+        SocketOption::user_timeout(8_500).set_on(&socket).unwrap();
+        let read_back = socket.tcp_user_timeout().unwrap();
+        assert_eq!(read_back, Some(Duration::from_millis(8_500)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The facts about the kernel that the design rests on, shown on a real ring and real sockets.
 
 use super::*;
+use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
@@ -430,6 +431,49 @@ fn connections_come_from_the_address_they_are_bound_to_and_share_its_ports() {
         let (_, peer) = listener.accept().unwrap();
         assert_eq!(peer.ip(), source);
     }
+}
+
+/// A listener whose queue is full does not answer, and without the option the connect would take two minutes.
+#[test]
+fn a_user_timeout_bounds_what_the_ring_connects() {
+    let Ok(mut client) = Ring::new(RingSize::new(1), &[SocketOption::user_timeout(500)]) else {
+        return;
+    };
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    listener.bind(&any.into()).unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket_ipv4().unwrap();
+    let _queued = TcpStream::connect(address).unwrap();
+    let slot = 0;
+    let mut seen = run(
+        &mut client,
+        &[
+            Operation::Open {
+                slot,
+                token: token(TokenKind::Open, slot),
+            },
+            Operation::SetOption {
+                slot,
+                option: 0,
+                token: token(TokenKind::Option, slot),
+            },
+            Operation::Connect {
+                slot,
+                address,
+                token: token(TokenKind::Connect, slot),
+            },
+        ],
+    );
+    let begun = std::time::Instant::now();
+    while seen.is_empty() && begun.elapsed() < Duration::from_mins(1) {
+        client.wait(Duration::from_millis(100)).unwrap();
+        seen = run(&mut client, &[]);
+    }
+    assert_eq!(
+        (seen[0].0.kind, seen[0].1),
+        (TokenKind::Connect, Err(libc::ETIMEDOUT))
+    );
 }
 
 #[test]

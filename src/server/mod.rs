@@ -48,11 +48,17 @@ pub struct ServerConfig {
     pub settings: Settings,
     /// Keepalive on the accepted sockets.
     pub keepalive: Option<Keepalive>,
+    /// `TCP_USER_TIMEOUT` of the accepted sockets, milliseconds; `None` leaves it to the kernel.
+    #[serde(default)]
+    pub user_timeout_ms: Option<u32>,
     /// Seconds over which its idle time is spread, connection by connection.
     #[serde(default)]
     pub keepalive_spread_s: u32,
     /// `TCP_CONGESTION` of the accepted sockets.
     pub congestion: Option<String>,
+    /// End connections with a reset, which leaves no `TIME_WAIT` behind, instead of a FIN.
+    #[serde(default)]
+    pub abort: bool,
 }
 
 /// Why the server did not start.
@@ -107,6 +113,7 @@ impl Server {
             backlog: plan.backlog,
             congestion: config.congestion.as_deref(),
             keepalive: config.keepalive,
+            user_timeout_ms: config.user_timeout_ms,
             nodelay: true,
         })?;
         let address = group.address();
@@ -137,6 +144,7 @@ impl Server {
                     listener: Some(listener.try_clone().map_err(ServerError::Listener)?),
                     capacity,
                     established: 0,
+                    abort: config.abort,
                     turn: Turn {
                         now: Arc::clone(&turn),
                         mine: place,
@@ -180,6 +188,7 @@ struct Acceptor {
     listener: Option<socket2::Socket>,
     capacity: usize,
     established: u64,
+    abort: bool,
     turn: Turn,
 }
 
@@ -220,7 +229,7 @@ impl Acceptor {
         for lane in lanes {
             lane.with(&clock, instruments, super::shard::Shard::stop_accept);
             left -= lane.with(&clock, instruments, |shard, cx| {
-                shard.close_some(left, false, cx)
+                shard.close_some(left, self.abort, cx)
             });
         }
         // Closing the listener resets what still waits in its backlog.

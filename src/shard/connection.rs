@@ -13,7 +13,10 @@ use std::collections::HashMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     /// The connect has been submitted.
-    Connecting,
+    Connecting {
+        /// It was established before.
+        again: bool,
+    },
     /// Established.
     Open,
 }
@@ -44,6 +47,15 @@ const _: () = assert!(
     size_of::<Connection>() == 32,
     "the memory goal counts on this size"
 );
+
+/// A pass over the connections that were there when it began, however many come and go meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct Walk {
+    /// The index to look at next.
+    next: u32,
+    /// The latest life there was.
+    lives: u32,
+}
 
 /// The connections of one shard.
 #[derive(Debug)]
@@ -121,6 +133,34 @@ impl Table {
         }
     }
 
+    /// A pass over those that are in the table now.
+    pub(crate) fn walk(&self) -> Walk {
+        Walk {
+            next: 0,
+            lives: self.lives,
+        }
+    }
+
+    /// The next established connection of `walk`; `None` once it is over.
+    pub(crate) fn step(&self, walk: &mut Walk) -> Option<u32> {
+        while (walk.next as usize) < self.connections.capacity() {
+            let index = walk.next;
+            walk.next += 1;
+            let found = self.connections.get(index as usize);
+            // Lives are counted around; those to come lie in the half of the circle ahead.
+            let began_before = |life: u32| {
+                let back = (walk.lives + GENERATION_LIMIT - life) % GENERATION_LIMIT;
+                back < GENERATION_LIMIT / 2
+            };
+            if found.is_some_and(|connection| {
+                connection.state == State::Open && began_before(connection.generation)
+            }) {
+                return Some(index);
+            }
+        }
+        None
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
         // A slab's entry is the connection and a tag, rounded to its alignment.
         self.connections.capacity() * (size_of::<Connection>() + size_of::<usize>())
@@ -131,6 +171,27 @@ impl Table {
         self.connections.len()
     }
 
+    /// The next `limit` established connections from index `first` on, going round once at most, and the index after
+    /// the last of them.
+    pub(crate) fn open_from(&self, first: u32, limit: usize) -> (Vec<u32>, u32) {
+        let places = self.connections.capacity();
+        let (mut found, mut next) = (Vec::new(), first);
+        for step in 0..places {
+            if found.len() == limit {
+                break;
+            }
+            let place = (first as usize + step) % places;
+            let open = |connection: &Connection| connection.state == State::Open;
+            if let Ok(index) = u32::try_from(place) {
+                next = index + 1;
+                if self.connections.get(place).is_some_and(open) {
+                    found.push(index);
+                }
+            }
+        }
+        (found, next)
+    }
+
     /// The lowest `limit` indices in use.
     pub(crate) fn indices(&self, limit: usize) -> Vec<u32> {
         self.connections
@@ -138,5 +199,40 @@ impl Table {
             .take(limit)
             .filter_map(|(index, _)| u32::try_from(index).ok())
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_walk_meets_each_old_connection_once_and_no_new_one(
+            lives in prop_oneof![Just(0), Just(GENERATION_LIMIT - 20)],
+            before in 1_u32..40,
+            churn in prop::collection::vec((0_u32..60, any::<bool>()), 0..60),
+        ) {
+            let mut table = Table::with_capacity(4);
+            table.lives = lives;
+            let insert = |table: &mut Table| table.insert(None, 0, Nanos::ZERO, State::Open);
+            let mut old: Vec<u32> = (0..before).map(|_| insert(&mut table)).collect();
+            table.insert(None, 0, Nanos::ZERO, State::Connecting { again: false });
+            let mut walk = table.walk();
+            let mut met = Vec::new();
+            for (index, comes) in churn {
+                if comes {
+                    insert(&mut table);
+                } else if table.remove(index).is_some() {
+                    old.retain(|alive| *alive != index || met.contains(alive));
+                }
+                met.extend(table.step(&mut walk));
+            }
+            while let Some(index) = table.step(&mut walk) {
+                met.push(index);
+            }
+            prop_assert_eq!(met, old);
+        }
     }
 }

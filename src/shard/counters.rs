@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Why a connection ended. The text is what the record shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CloseCause {
     /// The peer sent its FIN; everything it had sent was read and answered first.
     PeerClosed,
@@ -16,6 +17,9 @@ pub enum CloseCause {
     KeepaliveTimeout,
     /// The kernel gave up retransmitting (`ETIMEDOUT` without keepalive).
     RetransmissionTimeout,
+    /// The kernel gave up on a peer that the network calls unreachable (`EHOSTUNREACH` and its like): the verdict of
+    /// keepalive or of retransmission, under another name.
+    Unreachable,
     /// No heartbeat came before the deadline.
     HeartbeatTimeout,
     /// No ack came before the answer timer expired.
@@ -28,9 +32,27 @@ pub enum CloseCause {
     SocketError,
     /// We ended it: the run was over.
     Drained,
+    /// We ended it to open it anew.
+    Churned,
 }
 
 impl CloseCause {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::PeerClosed,
+        Self::Reset,
+        Self::KeepaliveTimeout,
+        Self::RetransmissionTimeout,
+        Self::Unreachable,
+        Self::HeartbeatTimeout,
+        Self::AnswerTimeout,
+        Self::ProtocolError,
+        Self::ShortSend,
+        Self::SocketError,
+        Self::Drained,
+        Self::Churned,
+    ];
+
     /// The cause as the record names it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -39,12 +61,14 @@ impl CloseCause {
             Self::Reset => "reset",
             Self::KeepaliveTimeout => "keepalive-timeout",
             Self::RetransmissionTimeout => "retransmission-timeout",
+            Self::Unreachable => "unreachable",
             Self::HeartbeatTimeout => "heartbeat-timeout",
             Self::AnswerTimeout => "answer-timeout",
             Self::ProtocolError => "protocol-error",
             Self::ShortSend => "short-send",
             Self::SocketError => "socket-error",
             Self::Drained => "drained",
+            Self::Churned => "churned",
         }
     }
 }
@@ -60,6 +84,12 @@ pub struct Counters {
     pub connects: u64,
     /// Connections established, either way round.
     pub established: u64,
+    /// Of the connects begun, those of connections that had been established before.
+    #[serde(default)]
+    pub reconnects: u64,
+    /// Of these, the ones that succeeded.
+    #[serde(default)]
+    pub reconnects_established: u64,
     /// Heartbeats handed to the kernel.
     pub heartbeats_sent: u64,
     /// Heartbeats read.
@@ -68,6 +98,12 @@ pub struct Counters {
     pub acks_sent: u64,
     /// Acks read.
     pub acks_received: u64,
+    /// Data frames handed to the kernel.
+    #[serde(default)]
+    pub data_sent: u64,
+    /// Data frames read.
+    #[serde(default)]
+    pub data_received: u64,
     /// Heartbeats not sent because their turn came more than one interval late.
     pub heartbeats_skipped: u64,
     /// Heartbeats whose answer timer expired.
@@ -84,6 +120,9 @@ pub struct Counters {
     pub table_full: u64,
     /// Failed connects by errno.
     pub connects_failed: BTreeMap<i32, u64>,
+    /// Of these, the reconnects.
+    #[serde(default)]
+    pub reconnects_failed: BTreeMap<i32, u64>,
     /// Ended connections by [`CloseCause::name`].
     pub closed: BTreeMap<String, u64>,
     /// Protocol errors by reason.
@@ -104,6 +143,14 @@ impl Counters {
     #[must_use]
     pub fn closed_by(&self, cause: CloseCause) -> u64 {
         self.closed.get(cause.name()).copied().unwrap_or(0)
+    }
+
+    /// Connections that ended without our having ended them.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        let ours = [CloseCause::Drained, CloseCause::Churned];
+        let all: u64 = self.closed.values().sum();
+        all - ours.map(|cause| self.closed_by(cause)).iter().sum::<u64>()
     }
 
     /// Adds another shard's counts.
@@ -127,10 +174,17 @@ impl Counters {
             (&mut self.connecting, other.connecting),
             (&mut self.connects, other.connects),
             (&mut self.established, other.established),
+            (&mut self.reconnects, other.reconnects),
+            (
+                &mut self.reconnects_established,
+                other.reconnects_established,
+            ),
             (&mut self.heartbeats_sent, other.heartbeats_sent),
             (&mut self.heartbeats_received, other.heartbeats_received),
             (&mut self.acks_sent, other.acks_sent),
             (&mut self.acks_received, other.acks_received),
+            (&mut self.data_sent, other.data_sent),
+            (&mut self.data_received, other.data_received),
             (&mut self.heartbeats_skipped, other.heartbeats_skipped),
             (&mut self.heartbeats_timed_out, other.heartbeats_timed_out),
             (&mut self.sends_blocked, other.sends_blocked),
@@ -143,9 +197,14 @@ impl Counters {
         ] {
             *mine = with(*mine, theirs);
         }
-        for (errno, count) in &other.connects_failed {
-            let mine = self.connects_failed.entry(*errno).or_default();
-            *mine = with(*mine, *count);
+        for (mine, theirs) in [
+            (&mut self.connects_failed, &other.connects_failed),
+            (&mut self.reconnects_failed, &other.reconnects_failed),
+        ] {
+            for (errno, count) in theirs {
+                let mine = mine.entry(*errno).or_default();
+                *mine = with(*mine, *count);
+            }
         }
         for (mine, theirs) in [
             (&mut self.closed, &other.closed),
@@ -164,6 +223,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_cause_travels_by_its_name() {
+        for cause in CloseCause::ALL {
+            let text = serde_json::to_string(&cause).unwrap();
+            assert_eq!(text, format!("\"{}\"", cause.name()));
+        }
+    }
+
+    #[test]
     fn a_window_is_the_difference_and_gauges_stay() {
         let mut before = Counters {
             open: 5,
@@ -180,6 +247,8 @@ mod tests {
         assert_eq!((window.open, window.heartbeats_sent), (3, 15));
         assert_eq!(window.closed_by(CloseCause::Reset), 1);
         assert_eq!(window.closed_by(CloseCause::PeerClosed), 1);
+        after.closed(CloseCause::Churned);
+        assert_eq!(after.lost(), 3, "what we end ourselves is not lost");
         let mut sum = before.clone();
         sum.add(&window);
         assert_eq!(sum.heartbeats_sent, after.heartbeats_sent);

@@ -28,7 +28,9 @@ impl Shard {
                 if let Err(reason) = self.on_bytes(index, completion.data, cx) {
                     return self.broken(index, reason, cx);
                 }
-                let Some(connection) = self.table.get_mut(completion.token) else {
+                let deaf = self.deaf;
+                let found = self.table.get_mut(completion.token);
+                let Some(connection) = found.filter(|_| !deaf) else {
                     return;
                 };
                 // The watch is edge-triggered, so what is left must be asked for; after a FIN or an error the
@@ -68,7 +70,7 @@ impl Shard {
             Err(libc::ECANCELED) => {}
             Err(errno) => return self.close(index, self.cause_of(errno), cx),
         }
-        if !completion.more {
+        if !completion.more && !self.deaf {
             self.counters.watches_rearmed += 1;
             let token = completion.token;
             cx.operations.push_back(Operation::Stream { slot, token });
@@ -84,7 +86,9 @@ impl Shard {
 
     /// Arms the watch again if the kernel ended it.
     fn rearm_watch(&mut self, completion: &Completion<'_>, cx: &mut Context<'_>) {
-        let Some(connection) = self.table.get_mut(completion.token) else {
+        let deaf = self.deaf;
+        let found = self.table.get_mut(completion.token);
+        let Some(connection) = found.filter(|_| !deaf) else {
             return;
         };
         if connection.watch_ended {
@@ -135,6 +139,13 @@ impl Shard {
                 Judged::Fine
             }
             (Role::Sender { acked: true }, Kind::Ack) => self.on_ack(index, frame, cx),
+            (role, Kind::Data) => {
+                self.counters.data_received += 1;
+                if matches!(role, Role::Responder { .. }) {
+                    self.detector.heard(index, cx.now);
+                }
+                Judged::Fine
+            }
             (_, Kind::Heartbeat) => Judged::Broken("unexpected-heartbeat"),
             (_, Kind::Ack) => Judged::Broken("unexpected-ack"),
         }
@@ -217,7 +228,7 @@ impl Shard {
         self.send(index, &frame, cx);
     }
 
-    fn send(&mut self, index: u32, frame: &Frame, cx: &mut Context<'_>) {
+    pub(super) fn send(&mut self, index: u32, frame: &Frame, cx: &mut Context<'_>) {
         let Some(token) = self.table.token(index, TokenKind::Send) else {
             return;
         };
@@ -232,14 +243,15 @@ impl Shard {
         });
     }
 
-    /// Closes everyone whose deadline has passed.
-    pub(super) fn judge(&mut self, cx: &mut Context<'_>) {
+    /// Closes everyone whose deadline had passed at `seen`.
+    pub(super) fn judge(&mut self, seen: Nanos, cx: &mut Context<'_>) {
         let mut verdicts = std::mem::take(&mut self.verdicts);
         let instruments = &mut *cx.instruments;
+        let since = cx.now - seen;
         let _ = self
             .detector
-            .turn_to(cx.now, TURN_BUDGET, &mut verdicts, |late, count| {
-                instruments.turned(late, count);
+            .turn_to(seen, TURN_BUDGET, &mut verdicts, |late, count| {
+                instruments.turned(late + since, count);
             });
         for index in verdicts.drain(..) {
             if let Role::Sender { .. } = self.settings.role {

@@ -1,9 +1,10 @@
 //! The histograms one core thread fills while its window is open.
 //!
 //! Does not read a clock. One set per core thread, not per connection or per ring, so that memory does not grow
-//! with the population. Merged by adding counts (see [`crate::record`]). `connect` is filled at all times, the
-//! others only while recording.
+//! with the population. Merged by adding counts (see [`crate::record`]). `connect`, `reconnect` and `recovery` are
+//! filled at all times, the others only while recording.
 
+use super::series::Series;
 use crate::record::{HistogramError, encode, new_histogram};
 use crate::units::Nanos;
 use hdrhistogram::Histogram;
@@ -19,6 +20,12 @@ pub struct Instruments {
     lateness: Histogram<u64>,
     schedule_lag: Histogram<u64>,
     connect: Histogram<u64>,
+    reconnect: Histogram<u64>,
+    recovery: Histogram<u64>,
+    /// Reconnects begun, over time.
+    pub reconnects_begun: Series,
+    /// Reconnects that succeeded, over time.
+    pub reconnects_established: Series,
 }
 
 impl Default for Instruments {
@@ -30,6 +37,10 @@ impl Default for Instruments {
             lateness: new_histogram(),
             schedule_lag: new_histogram(),
             connect: new_histogram(),
+            reconnect: new_histogram(),
+            recovery: new_histogram(),
+            reconnects_begun: Series::default(),
+            reconnects_established: Series::default(),
         }
     }
 }
@@ -59,9 +70,25 @@ impl Instruments {
         }
     }
 
-    /// A connect took `span`.
+    /// A first connect took `span`.
     pub fn connected(&mut self, span: Nanos) {
         self.connect.saturating_record(span.0);
+    }
+
+    /// A lost connection is opened anew.
+    pub fn reconnecting(&mut self, now: Nanos) {
+        self.reconnects_begun.count(now);
+    }
+
+    /// The connect of a lost connection took `span`.
+    pub fn reconnected(&mut self, span: Nanos, now: Nanos) {
+        self.reconnect.saturating_record(span.0);
+        self.reconnects_established.count(now);
+    }
+
+    /// A connection was back `span` after it was lost.
+    pub fn recovered(&mut self, span: Nanos) {
+        self.recovery.saturating_record(span.0);
     }
 
     /// The stored form of every histogram that holds a value, by the record's names.
@@ -75,6 +102,8 @@ impl Instruments {
             ("lateness", &self.lateness),
             ("schedule_lag", &self.schedule_lag),
             ("connect", &self.connect),
+            ("reconnect", &self.reconnect),
+            ("recovery", &self.recovery),
         ]
         .into_iter()
         .filter(|(_, histogram)| !histogram.is_empty())

@@ -10,28 +10,38 @@
 //! deadline that passes closes the silent connection.
 //!
 //! The order inside one tick matters: all completions first, then [`Shard::on_tick`]. A loop that was stalled
-//! thereby sees the heartbeats that waited in its sockets before it judges anyone silent.
+//! thereby sees the heartbeats that waited in its sockets before it judges anyone silent. It may also be stopped between
+//! the two, by a signal or by the scheduler, and what arrives then is unseen however long it waits: verdicts are
+//! therefore given as of the instant up to which everything was seen, and not as of the present.
 
 #![forbid(unsafe_code)]
 
+mod closing;
 mod connection;
 mod counters;
+mod disturbance;
 mod exchange;
+mod fates;
 mod instruments;
+mod opening;
+mod series;
 mod settings;
 
+pub use closing::EndingRecord;
+pub use connection::Walk;
 pub use counters::{CloseCause, Counters};
+pub use fates::{Fate, Told};
 pub use instruments::Instruments;
+pub use opening::Accepting;
+pub use series::{SLICE, Series};
 pub use settings::{Phases, Reads, Role, Settings};
 
 use crate::detector::Detector;
-use crate::ring::{Completion, GENERATION_LIMIT, Operation, Token, TokenKind};
+use crate::ring::{Completion, Operation, TokenKind};
 use crate::units::{Nanos, TickClock};
 use crate::wheel::Wheel;
-use connection::{Connection, State, Table};
+use connection::Table;
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::RawFd;
 
 /// Wheel entries looked at, or timers of a sweep expired, per tick, so that a mass expiry cannot hold up the
 /// completions.
@@ -48,17 +58,6 @@ pub struct Context<'a> {
     pub instruments: &'a mut Instruments,
 }
 
-/// Whether this shard's ring is taking connections from the listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Accepting {
-    /// Not asked to.
-    Off,
-    /// A multishot accept is armed.
-    Armed,
-    /// Its cancellation has been submitted.
-    Stopping,
-}
-
 /// The connections of one ring.
 #[derive(Debug)]
 pub struct Shard {
@@ -71,12 +70,19 @@ pub struct Shard {
     schedule: Wheel,
     clock: TickClock,
     counters: Counters,
+    endings: Vec<EndingRecord>,
     accepting: Accepting,
     accept_life: u32,
     accepted_ordinals: (u32, u32),
     quiet: bool,
+    /// Nothing is read, and so nobody judged.
+    deaf: bool,
     due: Vec<u32>,
     verdicts: Vec<u32>,
+    /// What became of connections, when somebody asked to be told.
+    fates: Option<Vec<Told>>,
+    /// Where the next churn looks first.
+    churn_next: u32,
 }
 
 impl Shard {
@@ -116,12 +122,16 @@ impl Shard {
             schedule: Wheel::with_capacity(sending, clock.floor(origin)),
             clock,
             counters: Counters::default(),
+            endings: Vec::new(),
             accepting: Accepting::Off,
             accept_life: 0,
             accepted_ordinals: ordinals,
             quiet: false,
+            deaf: false,
             due: Vec::new(),
             verdicts: Vec::new(),
+            fates: None,
+            churn_next: 0,
         }
     }
 
@@ -137,84 +147,17 @@ impl Shard {
         self.table.len()
     }
 
+    /// Timers armed: deadlines that are watched, and heartbeats that are scheduled.
+    #[must_use]
+    pub fn timers_armed(&self) -> usize {
+        self.detector.len() + self.schedule.len()
+    }
+
     /// Bytes of the connection table and the wheels.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         (self.table.memory_bytes() + self.detector.memory_bytes() + self.schedule.memory_bytes())
             as u64
-    }
-
-    /// Whether the shard takes connections from the listener.
-    #[must_use]
-    pub fn accepting(&self) -> Accepting {
-        self.accepting
-    }
-
-    /// Arms the multishot accept. Does nothing unless it is off.
-    pub fn start_accept(&mut self, listener: RawFd, cx: &mut Context<'_>) {
-        if self.accepting == Accepting::Off {
-            self.accept_life = (self.accept_life + 1) % GENERATION_LIMIT;
-            let token = Token::new(TokenKind::Accept, 0, self.accept_life);
-            cx.operations
-                .push_back(Operation::Accept { listener, token });
-            self.accepting = Accepting::Armed;
-        }
-    }
-
-    /// Cancels the multishot accept. Connections that arrive until the kernel sees it are still taken.
-    pub fn stop_accept(&mut self, cx: &mut Context<'_>) {
-        if self.accepting == Accepting::Armed {
-            let target = Token::new(TokenKind::Accept, 0, self.accept_life);
-            cx.operations.push_back(Operation::Cancel { target });
-            self.accepting = Accepting::Stopping;
-        }
-    }
-
-    /// Opens a socket, sets the ring's first `options` options on it and its variant of those behind them, binds it to `source` where one is given, and
-    /// connects it to `address`.
-    pub fn connect(
-        &mut self,
-        address: SocketAddrV4,
-        source: Option<Ipv4Addr>,
-        ordinal: u32,
-        options: u32,
-        cx: &mut Context<'_>,
-    ) {
-        let index = self.table.insert(None, ordinal, cx.now, State::Connecting);
-        let Some(token) = self.table.token(index, TokenKind::Connect) else {
-            return;
-        };
-        // The kernel runs these in order inside one enter, so a chain of links is not needed; if the socket
-        // fails, the connect fails with EBADF and is counted.
-        let open = token.with_kind(TokenKind::Open);
-        cx.operations.push_back(Operation::Open {
-            slot: index,
-            token: open,
-        });
-        let variant = self.variant(ordinal).map(|variant| options + variant);
-        for option in (0..options).chain(variant) {
-            let token = token.with_kind(TokenKind::Option);
-            cx.operations.push_back(Operation::SetOption {
-                slot: index,
-                option,
-                token,
-            });
-        }
-        if let Some(source) = source {
-            let token = token.with_kind(TokenKind::Bind);
-            cx.operations.push_back(Operation::Bind {
-                slot: index,
-                source,
-                token,
-            });
-        }
-        cx.operations.push_back(Operation::Connect {
-            slot: index,
-            address,
-            token,
-        });
-        self.counters.connects += 1;
-        self.counters.connecting += 1;
     }
 
     /// Takes one completion.
@@ -238,11 +181,12 @@ impl Shard {
         }
     }
 
-    /// Turns the wheels to the present. Call once per tick, after all completions.
-    pub fn on_tick(&mut self, cx: &mut Context<'_>) {
+    /// Turns the wheels. Call once per tick, after all completions: all that had come at `seen` is among them. That
+    /// instant never goes back from call to call.
+    pub fn on_tick(&mut self, seen: Nanos, cx: &mut Context<'_>) {
         self.on_late_tick(cx);
-        if !self.quiet && self.settings.role != Role::Idle {
-            self.judge(cx);
+        if !self.quiet && !self.deaf && self.settings.role != Role::Idle {
+            self.judge(seen, cx);
         }
     }
 
@@ -260,11 +204,15 @@ impl Shard {
     /// When the wheels next have something to look at; a driver that is not called once per tick must call then.
     #[must_use]
     pub fn next_deadline(&self, now: Nanos) -> Option<Nanos> {
+        if self.quiet {
+            return None;
+        }
         let send = self
             .schedule
             .next_deadline()
             .map(|tick| self.clock.instant(tick, now));
         let verdict = self.detector.next_deadline(now);
+        let verdict = verdict.filter(|_| !self.deaf);
         [send, verdict].into_iter().flatten().min()
     }
 
@@ -273,147 +221,14 @@ impl Shard {
         self.quiet = true;
     }
 
-    /// Ends at most `limit` connections, with a FIN each, or with a RST each when `abort`, and returns how many. The
-    /// operations wait in user space, a hundred bytes for each connection: ending millions at once would take the
-    /// memory that a full machine has not got.
-    pub fn close_some(&mut self, limit: usize, abort: bool, cx: &mut Context<'_>) -> usize {
-        let indices = self.table.indices(limit);
-        let count = indices.len();
-        for index in indices {
-            if abort && let Some(token) = self.table.token(index, TokenKind::Abort) {
-                let slot = self
-                    .table
-                    .at_mut(index)
-                    .map_or(index, |connection| connection.slot);
-                cx.operations.push_back(Operation::Abort { slot, token });
-            }
-            self.close(index, CloseCause::Drained, cx);
-        }
-        count
-    }
-
-    fn on_accept(&mut self, completion: &Completion<'_>, cx: &mut Context<'_>) {
-        // One of an earlier arming may still deliver a connection, and that connection is real.
-        if !completion.more && completion.token.generation == self.accept_life {
-            self.accepting = Accepting::Off;
-        }
-        match completion.result {
-            Ok(slot) => {
-                let (ordinal, step) = self.accepted_ordinals;
-                self.accepted_ordinals.0 = ordinal.wrapping_add(step);
-                let index = self.table.insert(Some(slot), ordinal, cx.now, State::Open);
-                self.set_variant(index, ordinal, cx);
-                self.established(index, cx);
-                // Told now and not when the tick is over: while a crowd keeps the backlog full, one tick's rounds
-                // would take more connections than the table has slots to spare.
-                if self.table.len() >= self.capacity as usize {
-                    self.stop_accept(cx);
-                }
-            }
-            Err(libc::ENFILE) => self.counters.table_full += 1,
-            Err(_) => {}
-        }
-    }
-
-    /// The one of the options' variants that the connection numbered `ordinal` gets.
-    fn variant(&self, ordinal: u32) -> Option<u32> {
-        ordinal.checked_rem(self.settings.option_variants)
-    }
-
-    fn set_variant(&mut self, index: u32, ordinal: u32, cx: &mut Context<'_>) {
-        if let Some(option) = self.variant(ordinal)
-            && let Some(token) = self.table.token(index, TokenKind::Option)
-            && let Some(connection) = self.table.at_mut(index)
-        {
-            let slot = connection.slot;
-            cx.operations.push_back(Operation::SetOption {
-                slot,
-                option,
-                token,
-            });
-        }
-    }
-
-    fn on_connect(&mut self, completion: &Completion<'_>, cx: &mut Context<'_>) {
-        let Some(connection) = self.table.get_mut(completion.token) else {
-            self.counters.stale_completions += 1;
-            return;
-        };
-        let index = completion.token.index;
-        self.counters.connecting -= 1;
-        match completion.result {
-            Ok(_) => {
-                cx.instruments.connected(cx.now - connection.due);
-                connection.state = State::Open;
-                self.established(index, cx);
-            }
-            Err(errno) => {
-                *self.counters.connects_failed.entry(errno).or_default() += 1;
-                let token = completion.token.with_kind(TokenKind::Close);
-                cx.operations.push_back(Operation::Close {
-                    slot: connection.slot,
-                    token,
-                });
-                self.table.remove(index);
-            }
-        }
-    }
-
-    /// Without its source address the connection would come from another one: it is given up, and counted as a
-    /// failed connect. Its connect's own completion then finds nobody.
-    fn on_bind_failure(&mut self, completion: &Completion<'_>, cx: &mut Context<'_>) {
-        let found = self.table.get_mut(completion.token);
-        match (found.map(|connection| connection.state), completion.result) {
-            (Some(State::Connecting), Err(errno)) => {
-                *self.counters.connects_failed.entry(errno).or_default() += 1;
-                self.close(completion.token.index, CloseCause::SocketError, cx);
-            }
-            (Some(State::Open), _) => {
-                self.close(completion.token.index, CloseCause::SocketError, cx);
-            }
-            _ => self.counters.stale_completions += 1,
-        }
-    }
-
-    fn established(&mut self, index: u32, cx: &mut Context<'_>) {
-        let settings = self.settings;
-        let Some(token) = self.table.token(index, self.reads_kind()) else {
-            return;
-        };
-        let Some(connection) = self.table.at_mut(index) else {
-            return;
-        };
-        let slot = connection.slot;
-        cx.operations.push_back(match self.reads {
-            Reads::Watch => Operation::Watch { slot, token },
-            Reads::Stream => Operation::Stream { slot, token },
-        });
-        self.counters.established += 1;
-        self.counters.open += 1;
-        match settings.role {
-            Role::Idle => {}
-            Role::Responder { .. } => self.detector.watch(index, cx.now),
-            Role::Sender { .. } => {
-                connection.due = settings.first_due(connection.ordinal, cx.now);
-                let due = self.clock.ceil(connection.due);
-                self.schedule.arm(index, due);
-            }
-        }
-    }
-
-    /// What a connection's armed read is called.
-    fn reads_kind(&self) -> TokenKind {
-        match self.reads {
-            Reads::Watch => TokenKind::Watch,
-            Reads::Stream => TokenKind::Stream,
-        }
-    }
-
     fn on_watch(&mut self, completion: &Completion<'_>, cx: &mut Context<'_>) {
         let Some(connection) = self.table.get_mut(completion.token) else {
             self.counters.stale_completions += 1;
             return;
         };
+        if self.deaf {
+            return;
+        }
         match completion.result {
             Ok(events) => {
                 connection.watch_ended |= !completion.more;
@@ -446,47 +261,6 @@ impl Shard {
             Err(libc::EAGAIN) => self.counters.sends_blocked += 1,
             Err(errno) => self.close(completion.token.index, self.cause_of(errno), cx),
             Ok(_) => self.close(completion.token.index, CloseCause::ShortSend, cx),
-        }
-    }
-
-    /// What an errno of an established socket means.
-    fn cause_of(&self, errno: i32) -> CloseCause {
-        match errno {
-            libc::ECONNRESET | libc::EPIPE => CloseCause::Reset,
-            libc::ETIMEDOUT if self.settings.keepalive => CloseCause::KeepaliveTimeout,
-            libc::ETIMEDOUT => CloseCause::RetransmissionTimeout,
-            _ => CloseCause::SocketError,
-        }
-    }
-
-    /// Ends a connection. The watch is cancelled in the same batch: a close alone would leave the socket open
-    /// for as long as the watch is armed, and the peer would see no FIN.
-    fn close(&mut self, index: u32, cause: CloseCause, cx: &mut Context<'_>) {
-        let Some(watch) = self.table.token(index, self.reads_kind()) else {
-            return;
-        };
-        let Some(Connection { slot, state, .. }) = self.table.remove(index) else {
-            return;
-        };
-        if state == State::Connecting {
-            self.counters.connecting -= 1;
-            cx.operations.push_back(Operation::Cancel {
-                target: watch.with_kind(TokenKind::Connect),
-            });
-        } else {
-            self.counters.open -= 1;
-            self.counters.closed(cause);
-            cx.operations.push_back(Operation::Cancel { target: watch });
-        }
-        let token = watch.with_kind(TokenKind::Close);
-        cx.operations.push_back(Operation::Close { slot, token });
-        match self.settings.role {
-            Role::Idle => {}
-            Role::Responder { .. } => self.detector.forget(index),
-            Role::Sender { .. } => {
-                self.detector.forget(index);
-                self.schedule.cancel(index);
-            }
         }
     }
 }

@@ -97,6 +97,10 @@ pub struct Settings {
     /// ordinal. Accepted sockets inherit the others and so get nothing but their variant.
     #[serde(default)]
     pub option_variants: u32,
+    /// Keep a log of the connections that end by another's doing or by a verdict; see
+    /// [`Shard::endings`](super::Shard::endings).
+    #[serde(default)]
+    pub log_endings: bool,
 }
 
 /// Conjugate of the golden ratio as a 64-bit fraction: multiples of it fill the circle evenly and in scattered
@@ -147,6 +151,7 @@ mod tests {
             timers: TimersKind::Wheel,
             keepalive: false,
             option_variants: 0,
+            log_endings: false,
         }
     }
 

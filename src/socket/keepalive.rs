@@ -1,9 +1,9 @@
-//! TCP keepalive's three numbers, set on a socket and read back.
+//! TCP keepalive's three numbers, and the user timeout that overrides one of them, set on a socket
+//! and read back.
 //!
-//! Does not decide them and does not know about `TCP_USER_TIMEOUT`, which overrides the count.
-//! Units: whole seconds, as the kernel's. Ranges: `tcp(7)`; `MAX_TCP_KEEPIDLE`, `MAX_TCP_KEEPINTVL`
-//! and `MAX_TCP_KEEPCNT` of include/net/tcp.h. A connection accepted from a listener inherits all
-//! of it, timer included.
+//! Does not decide them. Units: whole seconds, as the kernel's; milliseconds for the user timeout.
+//! Ranges: `tcp(7)`; `MAX_TCP_KEEPIDLE`, `MAX_TCP_KEEPINTVL` and `MAX_TCP_KEEPCNT` of
+//! include/net/tcp.h. A connection accepted from a listener inherits all of it, timer included.
 
 use super::{SocketError, refused, verify};
 use serde::{Deserialize, Serialize};
@@ -96,10 +96,34 @@ impl Keepalive {
     }
 }
 
+/// Sets `TCP_USER_TIMEOUT` and reads it back. With keepalive on, it takes the count's place, and is
+/// looked at only when a probe is due (`tcp(7)`; `tcp_keepalive_timer`, `net/ipv4/tcp_timer.c`).
+///
+/// # Errors
+/// [`SocketError::Refused`], and [`SocketError::ReadBack`] when the socket then has another.
+pub fn set_user_timeout(socket: &SockRef<'_>, millis: u32) -> Result<(), SocketError> {
+    let failed = || refused("TCP_USER_TIMEOUT", "is it a TCP socket that is still open?");
+    let timeout = Some(Duration::from_millis(millis.into()));
+    socket.set_tcp_user_timeout(timeout).map_err(failed())?;
+    let found = socket.tcp_user_timeout().map_err(failed())?;
+    verify("TCP_USER_TIMEOUT", &timeout, &found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use socket2::{Domain, Socket, Type};
+
+    #[test]
+    fn the_user_timeout_reads_back() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let socket = SockRef::from(&socket);
+        set_user_timeout(&socket, 8_500).unwrap();
+        let found = socket.tcp_user_timeout().unwrap();
+        assert_eq!(found, Some(Duration::from_millis(8_500)));
+        // The kernel's number is a signed integer.
+        assert!(set_user_timeout(&socket, u32::MAX).is_err());
+    }
 
     #[test]
     fn the_kernels_ranges_are_ours() {

@@ -12,7 +12,7 @@
 //! it is tried first; in the moment between, somebody may still slip in. Sources: `socket(7)`,
 //! `tcp(7)`, Documentation/networking/filter.rst.
 
-use super::keepalive::Keepalive;
+use super::keepalive::{Keepalive, set_user_timeout};
 use super::port::probe;
 use super::{SocketError, refused, verify};
 use nix::sys::socket::{setsockopt, sockopt::AttachReusePortCbpf};
@@ -37,6 +37,8 @@ pub struct ListenOptions<'a> {
     pub congestion: Option<&'a str>,
     /// Keepalive of every accepted connection; `None` leaves it off.
     pub keepalive: Option<Keepalive>,
+    /// `TCP_USER_TIMEOUT` of every accepted connection, milliseconds; `None` leaves it to the kernel.
+    pub user_timeout_ms: Option<u32>,
     /// `TCP_NODELAY` of every accepted connection.
     pub nodelay: bool,
 }
@@ -140,6 +142,9 @@ fn bound_socket(address: SocketAddr, options: &ListenOptions<'_>) -> Result<Sock
     }
     if let Some(keepalive) = options.keepalive {
         keepalive.apply(&SockRef::from(&socket))?;
+    }
+    if let Some(millis) = options.user_timeout_ms {
+        set_user_timeout(&SockRef::from(&socket), millis)?;
     }
     let nodelay_failed = || refused("TCP_NODELAY", "is it a TCP socket?");
     socket

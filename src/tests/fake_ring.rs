@@ -44,6 +44,8 @@ pub(super) struct Disorder {
     pub(super) blocked: usize,
     /// The kernel takes only part of a frame.
     pub(super) short_send: usize,
+    /// Nobody listens.
+    pub(super) refused: usize,
     /// A source address is not this host's.
     pub(super) unbindable: usize,
     /// Strangers have filled the backlog since the last enter.
@@ -66,6 +68,7 @@ impl Disorder {
         short_submit: 500,
         blocked: 0,
         short_send: 0,
+        refused: 0,
         unbindable: 0,
         crowd: 0,
         split: 300,
@@ -288,6 +291,9 @@ impl Kernel {
             self.schedule(at + Nanos::from_secs(1), Event::Syn(client));
             return;
         }
+        if self.dice.chance(self.disorder.refused) {
+            return self.refuse(client);
+        }
         let server = self.sockets.len();
         let mut accepted = Socket::new(SERVER, None, Life::Established);
         accepted.peer = Some(client);
@@ -299,6 +305,15 @@ impl Kernel {
         if let Some(token) = socket.connect.take() {
             let side = socket.side;
             self.post(side, (client, true), token, Ok(0));
+        }
+    }
+
+    fn refuse(&mut self, client: usize) {
+        let socket = &mut self.sockets[client];
+        socket.life = Life::Closed;
+        if let Some(token) = socket.connect.take() {
+            let side = socket.side;
+            self.post(side, (client, true), token, Err(libc::ECONNREFUSED));
         }
     }
 

@@ -39,8 +39,8 @@ const RULES: &[(&str, &[&str])] = &[
         "shard",
         &["ring", "protocol", "wheel", "detector", "record", "units"],
     ),
-    // Of the shard only its `Role`; see `SHARD_SURFACE`.
-    ("arm", &["shard", "units"]),
+    // Of the shard only its `Role`, of the sockets only keepalive's numbers; see `offence`.
+    ("arm", &["shard", "socket", "units"]),
     (
         "bank",
         &["ring", "epoll", "shard", "clock", "os", "record", "units"],
@@ -270,6 +270,7 @@ fn offence(module: &str, import: &Import<'_>) -> Option<String> {
         ("shard", "ring") => RING_DATA,
         ("epoll", "ring") => ENGINE_DATA,
         ("arm", "shard") => &["Role"],
+        ("arm", "socket") => &["keepalive"],
         ("experiment", "shard") => SHARD_SURFACE,
         _ => return None,
     };

@@ -11,10 +11,10 @@ use crate::units::Nanos;
 use crate::wheel::TimersKind;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-const HEARTBEATS: [Arm; 3] = [Arm::Heartbeat, Arm::HeartbeatOneway, Arm::HeartbeatPush];
+pub(super) const HEARTBEATS: [Arm; 3] = [Arm::Heartbeat, Arm::HeartbeatOneway, Arm::HeartbeatPush];
 const TWO_TICKS: Nanos = Nanos(2 * TICK.0);
-const READS: [Reads; 2] = [Reads::Watch, Reads::Stream];
-const TIMERS: [TimersKind; 2] = [TimersKind::Wheel, TimersKind::Sweep { period: 12 }];
+pub(super) const READS: [Reads; 2] = [Reads::Watch, Reads::Stream];
+pub(super) const TIMERS: [TimersKind; 2] = [TimersKind::Wheel, TimersKind::Sweep { period: 12 }];
 
 /// Runs `test` with each seed and says which one failed.
 pub(super) fn each_seed(seeds: std::ops::Range<u64>, test: impl Fn(u64)) {
@@ -27,7 +27,7 @@ pub(super) fn each_seed(seeds: std::ops::Range<u64>, test: impl Fn(u64)) {
 }
 
 /// The side that sends heartbeats in `arm`, and the one that receives them.
-fn roles(arm: Arm) -> (usize, usize) {
+pub(super) fn roles(arm: Arm) -> (usize, usize) {
     if arm == Arm::HeartbeatPush {
         (SERVER, LOAD)
     } else {
@@ -35,7 +35,7 @@ fn roles(arm: Arm) -> (usize, usize) {
     }
 }
 
-fn count(number: u64) -> usize {
+pub(super) fn count(number: u64) -> usize {
     usize::try_from(number).unwrap()
 }
 
@@ -430,7 +430,14 @@ fn resets_and_time_outs_are_told_apart() {
             let mut world = making.world();
             world.establish(60);
             for (number, socket) in open(&world, SERVER).into_iter().enumerate() {
-                let errno = [libc::ECONNRESET, libc::ETIMEDOUT, libc::EHOSTUNREACH][number % 3];
+                let errno = [
+                    libc::ECONNRESET,
+                    libc::ETIMEDOUT,
+                    libc::EHOSTUNREACH,
+                    libc::ENETUNREACH,
+                    libc::EHOSTDOWN,
+                    libc::EBADMSG,
+                ][number % 6];
                 world.kernel.deliver(socket, Segment::Error(errno));
             }
             world.run_for(Nanos::from_secs(2));
@@ -444,10 +451,11 @@ fn resets_and_time_outs_are_told_apart() {
             } else {
                 (other, kernel)
             };
-            assert_eq!((by(CloseCause::Reset), by(yes), by(no)), (20, 20, 0));
+            assert_eq!(world.counters(SERVER).open, 0);
+            assert_eq!((by(CloseCause::Reset), by(yes), by(no)), (10, 10, 0));
             assert_eq!(
-                (by(CloseCause::SocketError), world.counters(SERVER).open),
-                (20, 0)
+                (by(CloseCause::Unreachable), by(CloseCause::SocketError)),
+                (30, 10)
             );
         });
     }

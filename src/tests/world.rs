@@ -8,7 +8,7 @@ use super::socket::Socket;
 use crate::arm::Arm;
 use crate::ring::Operation;
 use crate::shard::{
-    Accepting, CloseCause, Context, Counters, Instruments, Phases, Reads, Settings, Shard,
+    Accepting, CloseCause, Context, Counters, Instruments, Phases, Reads, Role, Settings, Shard,
 };
 use crate::units::Nanos;
 use crate::wheel::TimersKind;
@@ -27,10 +27,30 @@ const ADDRESS: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 7000);
 /// What a bank has for one ring.
 #[derive(Debug)]
 struct Half {
+    role: Role,
     shard: Shard,
     operations: VecDeque<Operation>,
     instruments: Instruments,
     stalled_until: Nanos,
+    /// Reads nothing any more, so that no watch is armed.
+    deaf: bool,
+}
+
+impl Half {
+    /// After every call: places and timers are those of the living, and no more.
+    fn keeps_nothing_of_the_dead(&self) {
+        let counters = self.shard.counters();
+        let places = counters.open + counters.connecting;
+        assert_eq!(self.shard.occupied() as u64, places, "places");
+        let (open, armed) = (counters.open, self.shard.timers_armed() as u64);
+        let expected = match self.role {
+            Role::Idle => 0..=0,
+            Role::Responder { .. } | Role::Sender { acked: false } => open..=open,
+            // One for the heartbeat to come, and one for the ack that is owed.
+            Role::Sender { acked: true } => open..=2 * open,
+        };
+        assert!(expected.contains(&armed), "{armed} timers for {open}");
+    }
 }
 
 /// How to make a [`World`].
@@ -96,14 +116,17 @@ impl World {
                 timers: making.timers,
                 keepalive: making.keepalive,
                 option_variants: 0,
+                log_endings: true,
             };
             // The wheels' ticks need not begin when the bank's do.
             let origin = start - dice.span(TICK);
             Half {
+                role,
                 shard: Shard::new(settings, making.reads, making.capacity, (0, 1), origin),
                 operations: VecDeque::new(),
                 instruments: Instruments::default(),
                 stalled_until: Nanos::ZERO,
+                deaf: false,
             }
         });
         let slots = [making.slots, 4096];
@@ -150,6 +173,14 @@ impl World {
         }
     }
 
+    /// Opens the connection `ordinal` anew.
+    pub(super) fn reconnect(&mut self, ordinal: u32) {
+        let source = (ordinal % 2 == 1).then_some(SOURCE);
+        self.with(LOAD, |shard, cx| {
+            shard.reconnect(ADDRESS, source, ordinal, 1, cx);
+        });
+    }
+
     /// Opens `count` connections a few at a time and waits until both ends hold them.
     pub(super) fn establish(&mut self, count: u32) {
         for _ in 0..count.div_ceil(50) {
@@ -172,6 +203,42 @@ impl World {
     /// The loop of `side` does not run for `span`.
     pub(super) fn stall(&mut self, side: usize, span: Nanos) {
         self.halves[side].stalled_until = self.now + span;
+    }
+
+    /// Makes `side` deaf, `portion` connections at a time as a bank does.
+    pub(super) fn deafen(&mut self, side: usize, portion: usize) {
+        let mut walk = self.shard(side).walk();
+        let mut visited = portion;
+        while visited == portion {
+            self.with(side, |shard, cx| {
+                visited = shard.deafen(&mut walk, portion, cx);
+            });
+            self.drive(side);
+        }
+        self.halves[side].deaf = true;
+    }
+
+    /// Has `side` send `frames` data frames on each connection, likewise.
+    pub(super) fn speak(&mut self, side: usize, frames: u32, portion: usize) {
+        let mut walk = self.shard(side).walk();
+        let mut visited = portion;
+        while visited == portion {
+            self.with(side, |shard, cx| {
+                visited = shard.speak(&mut walk, frames, portion, cx);
+            });
+            self.drive(side);
+        }
+    }
+
+    /// The process of `side` is stopped for `span` between its last look and its verdicts.
+    pub(super) fn stop_before_verdicts(&mut self, side: usize, span: Nanos) {
+        self.kernel.advance(self.now);
+        self.drive(side);
+        let seen = self.now;
+        self.stall(side, span);
+        self.run_for(span);
+        self.with(side, |shard, cx| shard.on_tick(seen, cx));
+        self.drive(side);
     }
 
     pub(super) fn run_for(&mut self, span: Nanos) {
@@ -204,7 +271,9 @@ impl World {
             return;
         }
         self.drive(side);
-        self.with(side, Shard::on_tick);
+        let seen = self.now;
+        self.with(side, |shard, cx| shard.on_tick(seen, cx));
+        self.halves[side].keeps_nothing_of_the_dead();
         self.drive(side);
         if side == SERVER && self.halves[side].shard.accepting() == Accepting::Off {
             self.with(side, |shard, cx| shard.start_accept(3, cx));
@@ -239,6 +308,7 @@ impl World {
                     instruments: &mut half.instruments,
                 };
                 half.shard.on_completion(&completion, &mut context);
+                half.keeps_nothing_of_the_dead();
             });
         }
         panic!("the lane of side {side} never comes to rest");
@@ -262,10 +332,14 @@ impl World {
         let expected = usize::try_from(counters.open + counters.connecting).unwrap();
         assert_eq!(occupied, expected, "places of side {side}");
         assert_eq!(self.kernel.held(side), occupied, "slots of side {side}");
-        let open = usize::try_from(counters.open).unwrap();
+        let read = if self.halves[side].deaf {
+            0
+        } else {
+            counters.open
+        };
         assert_eq!(
             self.kernel.watches(side),
-            open,
+            usize::try_from(read).unwrap(),
             "armed watches of side {side}"
         );
     }

@@ -7,7 +7,7 @@ fn options() -> CostOptions {
     CostOptions {
         connections: None,
         quick: false,
-        arms: Arm::ALL.to_vec(),
+        arms: Arm::COMPARED.to_vec(),
         engines: vec![EngineConfig::default()],
         driver: Driver::Tick,
         budget: Budget::derive(within, misses).unwrap(),
@@ -120,7 +120,7 @@ fn a_burst_over_the_backlog_is_foreseen_and_a_smaller_population_found() {
         .drop_free_connections()
         .expect("100k at idle 3 s overflow 1000");
     assert!(rung < 100_000);
-    let burst = plan.predicted_burst(rung, Duration::from_secs(3));
+    let burst = plan.predicted_burst(Arm::Keepalive, rung, Duration::from_secs(3));
     assert!(burst * 10 <= 7_000, "{burst}");
     assert!(plan.forewarnings()[0].contains("netdev_max_backlog"));
     let quick = CostPlan::new(
@@ -139,7 +139,10 @@ fn a_burst_over_the_backlog_is_foreseen_and_a_smaller_population_found() {
     };
     let twice = CostPlan::new(both, host()).unwrap();
     let ramp = ramp_span(10_000, Some(3_333));
-    assert!(twice.predicted_burst(10_000, ramp) > plan.predicted_burst(10_000, ramp));
+    assert!(
+        twice.predicted_burst(Arm::Keepalive, 10_000, ramp)
+            > plan.predicted_burst(Arm::Keepalive, 10_000, ramp)
+    );
 }
 
 #[test]

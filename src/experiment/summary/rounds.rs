@@ -3,7 +3,6 @@
 //! Pure.
 
 use super::{Round, float, whole};
-use crate::arm::Arm;
 use crate::bank::Snapshot;
 use crate::experiment::trial::Trial;
 use crate::experiment::{ExperimentError, checks};
@@ -55,7 +54,7 @@ pub(super) fn round_record(round: &Round<'_>) -> Result<RoundRecord, ExperimentE
             soaker: soaker(round),
             ..trial.meters.clone()
         }),
-        probes: (trial.spec.arm == Arm::Keepalive).then(|| probes(round)),
+        probes: trial.spec.arm.counts_probes().then(|| probes(round)),
         packets: trial.wire.packets,
         wire_bytes: trial.wire.ip_bytes,
         drops: Drops {

@@ -3,6 +3,7 @@
 //! Pure.
 
 use super::{CostPlan, Round, Trial, float, whole};
+use crate::arm::Arm;
 use crate::experiment::plan::ramp_span;
 use crate::measure::wire::WireDelta;
 use crate::protocol::FRAME_BYTES;
@@ -25,7 +26,8 @@ pub(super) fn wire_record(rounds: &[Round<'_>], events: f64) -> Option<WireRecor
             .sum::<f64>()
     };
     let signed = |value: f64| whole(value.abs()).cast_signed() * if value < 0.0 { -1 } else { 1 };
-    let packets_model = events * arm.packets_per_event()?;
+    let packets_model =
+        events * arm.packets_per_event()? + probes_beside(arm, rounds) * Arm::PACKETS_PER_PROBE;
     let frames = events * arm.frames_per_event()?;
     Some(WireRecord {
         packets: signed(net(|wire| wire.packets)),
@@ -39,6 +41,14 @@ pub(super) fn wire_record(rounds: &[Round<'_>], events: f64) -> Option<WireRecor
         delayed_acks_model: signed(events * arm.delayed_acks_per_event()?),
         resets: signed(net(|wire| wire.resets_received)),
     })
+}
+
+/// Probes that left beside the exchanges which are the arm's events.
+pub(super) fn probes_beside(arm: Arm, rounds: &[Round<'_>]) -> f64 {
+    if !(arm.has_keepalive() && arm.has_heartbeats()) {
+        return 0.0;
+    }
+    rounds.iter().map(|round| round.attempted).sum()
 }
 
 /// How bunched the probes were, beside what was foreseen.
@@ -59,9 +69,13 @@ pub(super) fn burst(plan: &CostPlan, rounds: &[Round<'_>]) -> Burst {
     Burst {
         probes_per_10ms_max: most(|trial| trial.burst.probes_max),
         probes_per_10ms_p99: most(|trial| trial.burst.probes_p99),
-        predicted_packets_per_burst: plan.predicted_burst(spec.connections, ramp.as_duration()),
+        predicted_packets_per_burst: plan.predicted_burst(
+            spec.arm,
+            spec.connections,
+            ramp.as_duration(),
+        ),
         backlog_limit: plan.host.backlog,
-        granule_ms: Some(plan.keepalive_granule_ms()),
+        granule_ms: Some(plan.keepalive_granule_ms(spec.arm)),
     }
 }
 

@@ -13,6 +13,7 @@ fn options(cores: &[usize]) -> ListenOptions<'_> {
         backlog: 64,
         congestion: None,
         keepalive: None,
+        user_timeout_ms: None,
         nodelay: true,
     }
 }
@@ -47,6 +48,7 @@ fn accepted_connections_inherit_the_options() {
     let keepalive = Keepalive::new(61, 7, 5).unwrap();
     let group = ListenerGroup::bind(&ListenOptions {
         keepalive: Some(keepalive),
+        user_timeout_ms: Some(8_500),
         congestion: Some("reno"),
         ..options(&[0])
     })
@@ -56,6 +58,8 @@ fn accepted_connections_inherit_the_options() {
     let (server, _) = group.listeners()[0].accept().unwrap();
     let inherited = Keepalive::read(&SockRef::from(&server)).unwrap();
     assert_eq!(inherited, Some(keepalive));
+    let user_timeout = server.tcp_user_timeout().unwrap();
+    assert_eq!(user_timeout, Some(Duration::from_millis(8_500)));
     assert!(server.tcp_nodelay().unwrap());
     let congestion = server.tcp_congestion().unwrap();
     assert!(congestion.starts_with(b"reno"));
