@@ -283,7 +283,8 @@ fn of_the_run(record: &Record) -> Result<Vec<(String, String)>, FolderError> {
     let storm = record.storm.iter();
     for (run, name) in storm.flat_map(|storm| storm.runs.iter().zip(storm::run_names(storm))) {
         for (histogram, stored) in &run.histograms {
-            files.extend(summed(record, &safe(&name), histogram, stored)?);
+            let stem = safe(&name);
+            files.extend(summed(record, &stem, histogram, stored)?);
         }
     }
     Ok(files)

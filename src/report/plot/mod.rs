@@ -11,6 +11,7 @@ mod curves;
 mod matrix;
 mod percentile;
 mod recovery;
+mod stack;
 mod thresholds;
 mod timeline;
 

@@ -3,15 +3,18 @@
 //! Does not smooth: the lines join the histogram's own percentiles. Time on a logarithmic axis, per cent of those
 //! dropped.
 
-use super::canvas::{Area, Axis, Canvas, GRID, INK, LABEL_SIZE};
+use super::canvas::{Area, Axis, Canvas, GRID, INK, LABEL_SIZE, ticks};
 use super::percentile::{Entry, Subject, percentiles, span, value_ticks};
+use super::stack::{Panel, Series, Stack};
 use super::{Plot, PlotError};
-use crate::record::{StormRecord, StormRun};
+use crate::record::{StormRecord, StormRun, StormSlice};
 use crate::report::format::{self, compact, float_u};
 use crate::report::storm::run_names;
 use plotters::prelude::{ChartBuilder, LineSeries};
 use plotters::style::{Color, IntoFont, RGBColor};
 
+const BEGUN: RGBColor = RGBColor(0xD5, 0x5E, 0x00);
+const RETURNED: RGBColor = RGBColor(0x00, 0x72, 0xB2);
 /// Steps of a line.
 const STEPS: u32 = 200;
 const CONNECT: Subject = Subject {
@@ -28,38 +31,126 @@ pub(super) fn recovery(storm: &StormRecord) -> Result<Vec<Plot>, PlotError> {
         .runs
         .iter()
         .zip(run_names(storm))
-        .map(|(run, name)| Entry {
-            colour: colour(&name),
+        .zip(colours(storm))
+        .map(|((run, name), colour)| Entry {
+            colour,
             name,
             histograms: &run.histograms,
         })
         .collect();
+    plots.extend(comeback(storm)?);
     plots.extend(percentiles(&entries, CONNECT)?);
     Ok(plots)
 }
 
-/// The colour of a way of backing off.
-fn colour(name: &str) -> RGBColor {
-    match name {
-        "full-jitter" => RGBColor(0x00, 0x72, 0xB2),
-        "no-jitter" => RGBColor(0xD5, 0x5E, 0x00),
-        "immediate" => RGBColor(0x7F, 0x7F, 0x7F),
-        _ if name.starts_with("full-jitter") => RGBColor(0x56, 0xB4, 0xE9),
-        _ if name.starts_with("no-jitter") => RGBColor(0xE6, 0x9F, 0x00),
-        _ => RGBColor(0x00, 0x9E, 0x73),
-    }
+/// Reconnects begun and connections returned in every tenth of a second of each run that has them.
+fn slices(storm: &StormRecord) -> Vec<(String, Vec<Series>)> {
+    let line = |run: &StormRun, name: &str, colour: RGBColor, count: fn(&StormSlice) -> u64| {
+        let slices = run.timeline.iter();
+        let points = slices.map(|s| (float_u(s.elapsed_ms) / 1e3, float_u(count(s))));
+        Series {
+            name: name.to_owned(),
+            colour,
+            points: points.collect(),
+        }
+    };
+    let runs = storm.runs.iter().zip(run_names(storm));
+    runs.filter(|(run, _)| run.timeline.len() > 1)
+        .map(|(run, name)| {
+            let begun = line(run, "connects begun", BEGUN, |slice| slice.attempts);
+            let back = line(run, "connections returned", RETURNED, |slice| {
+                slice.returned
+            });
+            (name, vec![begun, back])
+        })
+        .collect()
 }
 
-struct Line {
-    name: String,
-    colour: RGBColor,
-    points: Vec<(f64, f64)>,
+/// The slices, one panel for each run, all to one scale.
+fn comeback(storm: &StormRecord) -> Result<Option<Plot>, PlotError> {
+    let runs = slices(storm);
+    let Some((_, lines)) = runs.first() else {
+        return Ok(None);
+    };
+    let points = || {
+        let all = runs.iter().flat_map(|(_, lines)| lines);
+        all.flat_map(|line| &line.points)
+    };
+    let end = points().map(|point| point.0).fold(0.1, f64::max);
+    let panels: Vec<Panel<'_>> = runs
+        .iter()
+        .map(|(name, series)| Panel {
+            title: format!("{name}: per tenth of a second"),
+            series,
+        })
+        .collect();
+    let mut seconds = ticks(end, 8);
+    seconds.retain(|tick| *tick <= end);
+    let stack = Stack {
+        panels: &panels,
+        across: Axis {
+            from: 0.0,
+            to: end,
+            ticks: seconds,
+        },
+        label: &compact,
+        description: if storm.mode == "churn" {
+            "seconds since the window's begin"
+        } else {
+            "seconds since the drop"
+        },
+        dots: false,
+        top: Some(points().map(|point| point.1).fold(0.0, f64::max)),
+    };
+    let title = "Coming back, tenth of a second by tenth of a second";
+    let peaks = storm.runs.iter().zip(run_names(storm));
+    let peaks = peaks.map(|(run, name)| {
+        let most = run.timeline.iter().map(|slice| slice.attempts).max();
+        format!("{name} {}", format::count(most.unwrap_or(0)))
+    });
+    let canvas = Canvas {
+        name: "comeback",
+        title,
+        alternative: format!(
+            "{title}. The most connects begun in one: {}.",
+            peaks.collect::<Vec<_>>().join(", ")
+        ),
+        height: stack.height() + 60,
+        legend: lines
+            .iter()
+            .map(|line| (line.name.clone(), line.colour))
+            .collect(),
+    };
+    canvas.draw(|area| stack.draw(area)).map(Some)
+}
+
+/// The colour of a way of backing off; where it was tried under several mechanisms, the later ones are lighter.
+fn colour(name: &str, before: usize) -> RGBColor {
+    let shades = match name {
+        "full-jitter" => [(0x00, 0x72, 0xB2), (0x56, 0xB4, 0xE9), (0xA8, 0xD8, 0xF4)],
+        "no-jitter" => [(0xD5, 0x5E, 0x00), (0xE6, 0x9F, 0x00), (0xF3, 0xCF, 0x80)],
+        "immediate" => [(0x7F, 0x7F, 0x7F), (0xA6, 0xA6, 0xA6), (0xC8, 0xC8, 0xC8)],
+        _ => [(0x00, 0x9E, 0x73), (0x66, 0xC5, 0xAB), (0xB2, 0xE2, 0xD5)],
+    };
+    let (red, green, blue) = shades[before.min(shades.len() - 1)];
+    RGBColor(red, green, blue)
+}
+
+/// The colours of all runs.
+fn colours(storm: &StormRecord) -> Vec<RGBColor> {
+    let before = |place: usize| {
+        let same = |run: &&StormRun| run.backoff == storm.runs[place].backoff;
+        storm.runs[..place].iter().filter(same).count()
+    };
+    let runs = storm.runs.iter().enumerate();
+    runs.map(|(place, run)| colour(&run.backoff, before(place)))
+        .collect()
 }
 
 fn back(storm: &StormRecord) -> Result<Option<Plot>, PlotError> {
     let mut lines = Vec::new();
     let mut said = Vec::new();
-    for (run, name) in storm.runs.iter().zip(run_names(storm)) {
+    for ((run, name), colour) in storm.runs.iter().zip(run_names(storm)).zip(colours(storm)) {
         let points = cumulative(run)?;
         if points.is_empty() {
             continue;
@@ -75,9 +166,9 @@ fn back(storm: &StormRecord) -> Result<Option<Plot>, PlotError> {
             |after| format!("all after {}", format::span(after)),
         );
         said.push(format!("{name} {all}"));
-        lines.push(Line {
-            colour: colour(&name),
+        lines.push(Series {
             name,
+            colour,
             points,
         });
     }
@@ -117,7 +208,7 @@ fn cumulative(run: &StormRun) -> Result<Vec<(f64, f64)>, PlotError> {
     Ok((0..=STEPS).map(point).collect())
 }
 
-fn chart(area: &Area<'_>, lines: &[Line]) -> Result<(), PlotError> {
+fn chart(area: &Area<'_>, lines: &[Series]) -> Result<(), PlotError> {
     let all = || lines.iter().flat_map(|line| &line.points);
     let low = all().map(|p| p.0).fold(f64::INFINITY, f64::min);
     let high = all().map(|p| p.0).fold(f64::NEG_INFINITY, f64::max);
@@ -173,7 +264,7 @@ mod tests {
             .into_iter()
             .map(|p| p.name)
             .collect();
-        assert_eq!(names, ["recovery", "connect"]);
+        assert_eq!(names, ["recovery", "comeback", "connect"]);
         for run in &storm.runs {
             let points = cumulative(run).unwrap();
             assert!(

@@ -3,27 +3,17 @@
 //! Does not fit or smooth: points are the record's, lines only join them. Thresholds on a logarithmic axis, seconds and
 //! per cent from zero.
 
-use super::canvas::{Area, Axis, Canvas, GRID, INK, LABEL_SIZE, text, ticks};
+use super::canvas::{Axis, Canvas};
 use super::curves::{RISING, apart, rounded};
+use super::stack::{Panel, Series, Stack};
 use super::{Plot, PlotError};
 use crate::record::ThresholdPoint;
-use crate::report::format::{self, compact, float_u, whole};
-use plotters::element::Text;
-use plotters::prelude::{ChartBuilder, Circle, LineSeries};
-use plotters::style::text_anchor::{HPos, VPos};
-use plotters::style::{Color, IntoFont, RGBColor};
+use crate::report::format::{self, float_u, whole};
+use plotters::style::RGBColor;
 
-const PANEL: u32 = 200;
-const AXIS: u32 = 50;
 const PLAIN: RGBColor = RGBColor(0xBB, 0xBB, 0xBB);
 const P50: RGBColor = RGBColor(0x56, 0xB4, 0xE9);
 const P99: RGBColor = RGBColor(0x00, 0x72, 0xB2);
-
-struct Series {
-    name: String,
-    colour: RGBColor,
-    points: Vec<(f64, f64)>,
-}
 
 /// The two panels; `None` without points.
 pub(super) fn thresholds(points: &[ThresholdPoint]) -> Result<Option<Plot>, PlotError> {
@@ -34,34 +24,39 @@ pub(super) fn thresholds(points: &[ThresholdPoint]) -> Result<Option<Plot>, Plot
     let title = "The threshold: detection of the dead, suspicion of the living";
     let legend = found.iter().chain(&suspected);
     let panels = [
-        (found.as_slice(), "detection of a power cut, s"),
-        (suspected.as_slice(), "living connections suspected, %"),
+        (&found, "detection of a power cut, s"),
+        (&suspected, "living connections suspected, %"),
     ];
-    let shown: Vec<_> = panels
-        .iter()
+    let panels: Vec<Panel<'_>> = panels
+        .into_iter()
         .filter(|(series, _)| !series.is_empty())
+        .map(|(series, title)| Panel {
+            title: title.to_owned(),
+            series,
+        })
         .collect();
-    let rows = u32::try_from(shown.len()).unwrap_or(1);
+    let (along, margin) = places(points);
+    let (left, right) = (along[0], along[along.len() - 1]);
+    let stack = Stack {
+        panels: &panels,
+        across: Axis {
+            from: left - margin,
+            to: right + margin,
+            ticks: along,
+        },
+        label: &|x| format::millis(whole(rounded(10_f64.powf(x)))),
+        description: "threshold: a dead peer is found within (log scale)",
+        dots: true,
+        top: None,
+    };
     let canvas = Canvas {
         name: "thresholds",
         title,
         alternative: alternative(title, &suspected),
-        height: rows * PANEL + AXIS + 84,
+        height: stack.height() + 84,
         legend: legend.map(|s| (s.name.clone(), s.colour)).collect(),
     };
-    let along = places(points);
-    let plot = canvas.draw(|area| {
-        let (width, height) = area.dim_in_pixel();
-        let each = height.saturating_sub(AXIS) / rows.max(1);
-        for (place, (series, label)) in shown.iter().enumerate() {
-            let top = i32::try_from(place).unwrap_or(0) * i32::try_from(each).unwrap_or(0);
-            let last = place + 1 == shown.len();
-            let tall = each + if last { AXIS } else { 0 };
-            let strip = area.clone().shrink((0, top), (width, tall));
-            panel(&strip, series, label, &along, last)?;
-        }
-        Ok(())
-    })?;
+    let plot = canvas.draw(|area| stack.draw(area))?;
     Ok(Some(plot))
 }
 
@@ -89,12 +84,13 @@ fn place(point: &ThresholdPoint) -> f64 {
     float_u(point.detect_within_ms.max(1)).log10()
 }
 
-/// The thresholds measured, rising.
-fn places(points: &[ThresholdPoint]) -> Vec<f64> {
+/// The thresholds measured, rising, at least one of them; and the room at either end.
+fn places(points: &[ThresholdPoint]) -> (Vec<f64>, f64) {
     let all: Vec<f64> = points.iter().map(place).collect();
     let low = all.iter().copied().fold(f64::INFINITY, f64::min);
     let high = all.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    apart(all, (high - low) / 14.0)
+    let apart = apart(all, (high - low) / 14.0);
+    (apart, ((high - low) * 0.04).max(0.05))
 }
 
 fn rising(mut points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
@@ -167,62 +163,6 @@ fn suspicion(points: &[ThresholdPoint]) -> Vec<Series> {
         }
     };
     outages.into_iter().enumerate().map(one).collect()
-}
-
-fn panel(
-    area: &Area<'_>,
-    series: &[Series],
-    label: &str,
-    along: &[f64],
-    with_axis: bool,
-) -> Result<(), PlotError> {
-    let all = || series.iter().flat_map(|series| &series.points);
-    let high = all().map(|point| point.1).fold(f64::MIN_POSITIVE, f64::max);
-    let marks = ticks(if high < 1e-6 { 1.0 } else { high }, 4);
-    let (left, right) = (along.first().copied(), along.last().copied());
-    let (left, right) = (left.unwrap_or(0.0), right.unwrap_or(0.0));
-    let margin = ((right - left) * 0.04).max(0.05);
-    let style = text(HPos::Left, VPos::Top);
-    area.draw(&Text::new(label.to_owned(), (62, 2), style))?;
-    let mut chart = ChartBuilder::on(area)
-        .margin_top(26)
-        .margin_bottom(6)
-        .margin_right(30)
-        .x_label_area_size(if with_axis { AXIS } else { 0 })
-        .y_label_area_size(62)
-        .build_cartesian_2d(
-            Axis {
-                from: left - margin,
-                to: right + margin,
-                ticks: along.to_vec(),
-            },
-            Axis {
-                from: 0.0,
-                to: marks[marks.len() - 1],
-                ticks: marks.clone(),
-            },
-        )?;
-    let mut mesh = chart.configure_mesh();
-    mesh.y_labels(marks.len())
-        .x_labels(if with_axis { along.len() } else { 0 })
-        .max_light_lines(0)
-        .bold_line_style(GRID)
-        .axis_style(INK)
-        .label_style(("sans-serif", LABEL_SIZE).into_font().color(&INK))
-        .axis_desc_style(("sans-serif", LABEL_SIZE).into_font().color(&INK))
-        .x_label_formatter(&|x| format::millis(whole(rounded(10_f64.powf(*x)))))
-        .y_label_formatter(&|y| compact(*y));
-    if with_axis {
-        mesh.x_desc("threshold: a dead peer is found within (log scale)");
-    }
-    mesh.draw()?;
-    for series in series {
-        let style = series.colour.stroke_width(2);
-        chart.draw_series(LineSeries::new(series.points.iter().copied(), style))?;
-        let dots = series.points.iter();
-        chart.draw_series(dots.map(|point| Circle::new(*point, 4, series.colour.filled())))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! A small plausible storm for tests. Invented figures: nothing here was measured, nothing here is shipped.
 
-use crate::record::{HistogramRecord, Kind, Record, StormRecord, StormRun, new_histogram};
+use crate::record::{
+    HistogramRecord, Kind, OpeningPressure, Record, StormRecord, StormRun, StormSlice,
+    new_histogram,
+};
 use crate::report::fixture;
 use std::collections::BTreeMap;
 
@@ -37,6 +40,20 @@ fn run(backoff: &str, longest: u64, recovered: u64) -> StormRun {
             ("recovery".to_owned(), spread(2 * MS, longest, recovered)),
             ("connect".to_owned(), spread(MS / 10, 1_040 * MS, recovered)),
         ]),
+        arm: "heartbeat".to_owned(),
+        measured_ns: longest,
+        lost_again: BTreeMap::from([("answer-timeout".to_owned(), 7)]),
+        pressure: OpeningPressure {
+            listen_overflows: 2_001,
+            ..OpeningPressure::default()
+        },
+        timeline: (0..longest / (100 * MS))
+            .map(|slice| StormSlice {
+                elapsed_ms: slice * 100,
+                attempts: 9_100 / (slice + 1),
+                returned: recovered / (longest / (100 * MS)),
+            })
+            .collect(),
         ..StormRun::default()
     }
 }
@@ -53,6 +70,9 @@ pub(crate) fn record() -> Record {
     record.samples.clear();
     record.storm = Some(StormRecord {
         mode: "storm".to_owned(),
+        ending: "fin".to_owned(),
+        accept_queue: 4_096,
+        give_up_ms: 60_000,
         runs: vec![
             run("full-jitter", 2_300 * MS, CONNECTIONS),
             run("no-jitter", 4_500 * MS, 9_900),

@@ -17,14 +17,21 @@ use crate::record::{Record, StormRecord, StormRun};
 use std::fmt::Write as _;
 use table::table;
 
-/// What each run is called: its way of backing off, numbered where one was run again.
+/// What each run is called: its way of backing off, with the mechanism that ran where there were several; numbered where
+/// one was run again.
 pub(super) fn run_names(storm: &StormRecord) -> Vec<String> {
+    let several = storm.runs.windows(2).any(|runs| runs[0].arm != runs[1].arm);
     let mut names: Vec<String> = Vec::new();
     for run in &storm.runs {
-        let mut name = run.backoff.clone();
+        let plain = if several {
+            format!("{}@{}", run.backoff, run.arm)
+        } else {
+            run.backoff.clone()
+        };
+        let mut name = plain.clone();
         let mut number = 2;
         while names.contains(&name) {
-            name = format!("{}#{number}", run.backoff);
+            name = format!("{plain}#{number}");
             number += 1;
         }
         names.push(name);

@@ -6,7 +6,7 @@ use super::run_names;
 use crate::record::{HistogramRecord, StormRecord, StormRun};
 use crate::report::format::{self, ABSENT};
 use crate::report::rows::{Cell, CostTable, Group, Row, note};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The table of `storm`.
 pub(in crate::report) fn table(storm: &StormRecord) -> CostTable {
@@ -67,7 +67,8 @@ impl Builder<'_> {
 
     fn back(&mut self) -> Vec<Row> {
         type Pick = fn(&StormRun) -> Option<u64>;
-        let dropped = if self.storm.mode == "churn" {
+        let churns = self.storm.mode == "churn";
+        let dropped = if churns {
             "closed in the window"
         } else {
             "dropped at once"
@@ -81,11 +82,24 @@ impl Builder<'_> {
             ("99 % back after", |run| run.p99_back_ns),
             ("all back after", |run| run.all_back_ns),
         ];
-        for (label, pick) in reached {
+        // In a churn there is no one drop to count from.
+        for (label, pick) in reached.into_iter().filter(|_| !churns) {
             let absent = "not reached while it was watched";
             rows.push(self.row(label.to_owned(), absent, |run| pick(run).map(format::span)));
         }
+        let causes = self.causes(|run| &run.lost_again);
+        for cause in causes {
+            rows.push(self.counted(&format!("lost again: {cause}"), |run| {
+                run.lost_again.get(&cause).copied().unwrap_or(0)
+            }));
+        }
         rows
+    }
+
+    /// The causes any run has, in order.
+    fn causes(&self, of: impl Fn(&StormRun) -> &BTreeMap<String, u64>) -> BTreeSet<String> {
+        let runs = self.storm.runs.iter();
+        runs.flat_map(|run| of(run).keys().cloned()).collect()
     }
 
     fn latencies(&mut self) -> Vec<Row> {
@@ -118,31 +132,52 @@ impl Builder<'_> {
 
     fn connects(&mut self) -> Vec<Row> {
         let mut rows = vec![
-            self.counted("tried until all were back", |run| run.attempts),
+            self.counted("tried, failed ones included", |run| run.attempts),
             self.counted("begun in the busiest 100 ms", |run| {
                 run.attempts_per_100ms_max
             }),
         ];
-        let runs = self.storm.runs.iter();
-        let causes: BTreeSet<&String> = runs.flat_map(|run| run.failures.keys()).collect();
+        let causes = self.causes(|run| &run.failures);
         if causes.is_empty() {
             rows.push(self.counted("failed", |_| 0));
         }
         for cause in causes {
             rows.push(self.counted(&format!("failed: {cause}"), |run| {
-                run.failures.get(cause).copied().unwrap_or(0)
+                run.failures.get(&cause).copied().unwrap_or(0)
             }));
         }
         rows
     }
 
     fn machine(&mut self) -> Vec<Row> {
-        let cpu = "CPU until all were back".to_owned();
-        vec![
+        type Pick = fn(&StormRun) -> u64;
+        let mut rows = vec![
             self.counted("SYNs dropped at the listeners", |run| run.syn_drops),
             self.counted("SYNs and SYN-ACKs sent again", |run| run.syn_retransmits),
-            self.row(cpu, "", |run| Some(format::span(run.cpu_busy_ns))),
-        ]
+        ];
+        let pressed: [(&str, Pick); 2] = [
+            ("accept queue overflows", |run| {
+                run.pressure.listen_overflows
+            }),
+            ("SYN queue full, dropped or answered with a cookie", |run| {
+                run.pressure.syn_queue_drops + run.pressure.syn_cookies
+            }),
+        ];
+        for (label, pick) in pressed {
+            if self.storm.runs.iter().any(|run| pick(run) > 0) {
+                rows.push(self.counted(label, pick));
+            }
+        }
+        rows.push(self.row("CPU of the whole machine".to_owned(), "", |run| {
+            Some(format::span(run.cpu_busy_ns))
+        }));
+        if self.storm.runs.iter().any(|run| run.measured_ns > 0) {
+            let absent = "the record does not say";
+            rows.push(self.row("in".to_owned(), absent, |run| {
+                (run.measured_ns > 0).then(|| format::span(run.measured_ns))
+            }));
+        }
+        rows
     }
 
     fn backoff(&mut self) -> Vec<Row> {

@@ -40,6 +40,8 @@ fn every_run_is_a_column_and_every_absent_figure_has_a_reason() {
     }
     let label = |text: &str| rows.iter().find(|row| row.label == text).unwrap();
     assert_eq!(label("all back after").cells[1].text, "–");
+    assert_eq!(label("lost again: answer-timeout").cells[0].text, "7");
+    assert_eq!(label("accept queue overflows").cells[0].text, "2,001");
     assert_eq!(label("failed: ETIMEDOUT <late>").cells[0].text, "417");
     assert_eq!(
         label("SYNs dropped at the listeners").cells[2].text,
@@ -64,8 +66,8 @@ fn the_terminal_keeps_its_width_and_the_page_fetches_nothing() {
         assert!(!page.contains(forbidden), "{forbidden}");
     }
     assert!(page.contains("ETIMEDOUT &lt;late&gt;") && page.contains("not reached while"));
-    assert_eq!(page.matches("<svg ").count(), 2);
-    assert_eq!(page.matches("aria-label=").count(), 2);
+    assert_eq!(page.matches("<svg ").count(), 3);
+    assert_eq!(page.matches("aria-label=").count(), 3);
     for tag in [
         "table", "tr", "td", "th", "section", "figure", "svg", "details",
     ] {
@@ -87,4 +89,22 @@ fn a_storm_that_never_began_still_renders() {
         assert!(!html(&record).unwrap().contains("<svg "));
         assert!(!markdown_table(&record).contains('|'));
     }
+}
+
+#[test]
+fn a_churn_has_no_drop_to_count_from_and_mechanisms_are_named_where_they_differ() {
+    let mut storm = fixture::record().storm.unwrap();
+    storm.mode = "churn".to_owned();
+    storm.runs.truncate(2);
+    storm.runs[1] = storm.runs[0].clone();
+    storm.runs[1].arm = "keepalive".to_owned();
+    let whole = table(&storm);
+    assert_eq!(
+        whole.arms,
+        ["full-jitter@heartbeat", "full-jitter@keepalive"]
+    );
+    let rows = || whole.groups.iter().flat_map(|group| &group.rows);
+    assert!(rows().any(|row| row.label == "closed in the window"));
+    assert!(!rows().any(|row| row.label.ends_with("back after")));
+    assert!(whole.notes.is_empty(), "{:?}", whole.notes);
 }
