@@ -73,7 +73,9 @@ fn of(some: u64, all: u64) -> String {
 
 /// A name from the record as people say it: `one-way loss to server`.
 pub(in crate::report) fn words(name: &str) -> String {
-    name.replace('-', " ").replace("one way", "one-way")
+    name.replace('-', " ")
+        .replace("one way", "one-way")
+        .replace("cpu ", "CPU ")
 }
 
 /// What a row is called: the fault, or the stress with its size.
