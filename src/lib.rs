@@ -27,6 +27,10 @@
 //! Direct descriptors keep the sockets out of the process's descriptor table; a ring's table is capped by the
 //! soft limit on open files, which is why a core may need several rings.
 //!
+//! Four experiments order the halves about: `compare` (what each mechanism costs), `scale` (how far a machine goes),
+//! `detect` (who notices which fault, and when; the halves then sit on hosts of a laboratory, network namespaces with a
+//! router between them) and `storm` (everybody dropped at once).
+//!
 //! # Layers
 //!
 //! A module imports from lower lines only; `src/tests/layers.rs` enforces it.

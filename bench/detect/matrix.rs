@@ -76,6 +76,12 @@ fn every_cell_of_the_quick_lab_is_within_its_bound() {
         detection.oracles
     );
     assert!(detection.claims.len() >= 7 && !detection.thresholds.is_empty());
+    let unmeasured = |claim: &&ringbeat::record::ClaimRecord| claim.verdict == "not-measured";
+    let missing: Vec<_> = detection.claims.iter().filter(unmeasured).collect();
+    assert!(
+        missing.is_empty() || !detection.left_out.is_empty(),
+        "{missing:#?}"
+    );
     for file in ["report.html", "record.json"] {
         assert!(out.join(file).exists(), "{file}");
     }

@@ -83,6 +83,16 @@ impl InterfaceCounters {
         parse_interface(&text, interface, LinkHeader::Ethernet)
     }
 
+    /// Reads the counters of `interface`, an Ethernet, in the network namespace of the calling thread: `/proc/net` is that
+    /// of the process's first thread (proc(5)), wherever this one went.
+    ///
+    /// # Errors
+    /// [`OsError::Missing`] when there is no such interface.
+    pub fn read_ethernet_here(interface: &str) -> Result<Self, OsError> {
+        let text = read_text(&of_thread(DEV))?;
+        parse_interface(&text, interface, LinkHeader::Ethernet)
+    }
+
     /// Reads the counters of `interface`.
     ///
     /// # Errors
@@ -104,6 +114,11 @@ impl InterfaceCounters {
 #[must_use]
 pub fn of_process(path: &str, pid: u32) -> String {
     path.replace("/proc/net/", &format!("/proc/{pid}/net/"))
+}
+
+/// The path of a `/proc/net` file in the network namespace of the calling thread.
+fn of_thread(path: &str) -> String {
+    path.replace("/proc/net/", "/proc/thread-self/net/")
 }
 
 /// The line of `interface` in `/proc/net/dev`.
@@ -205,7 +220,7 @@ impl TcpCounters {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn read_here() -> Result<Self, OsError> {
-        let text = |path: &str| read_text(&path.replace("/proc/net/", "/proc/thread-self/net/"));
+        let text = |path| read_text(&of_thread(path));
         parse_tcp(&text(NETSTAT)?, &text(SNMP)?)
     }
 

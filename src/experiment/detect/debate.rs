@@ -2,7 +2,7 @@
 //!
 //! Pure.
 
-use super::cells::is_verdict;
+use super::cells::{float, is_verdict};
 use super::fault::{Seat, Stress, Trouble};
 use super::plan::{ALLOWANCE, DetectPlan, TrialKind, TrialPlan};
 use super::trial::{Outcome, View};
@@ -254,6 +254,20 @@ pub(super) fn heard_through_firewall(done: &[Done]) -> Vec<(String, u64, u64)> {
         .map(|view: &View| {
             let name = trial.contestants[view.contestant].name.clone();
             (name, trial.connections, view.data_received)
+        })
+        .collect()
+}
+
+/// Packets of each mechanism alone, per connection and minute.
+pub(super) fn traffic(done: &[Done]) -> Vec<(String, f64)> {
+    let alone = done
+        .iter()
+        .filter(|(trial, _)| trial.kind == TrialKind::Traffic);
+    alone
+        .filter_map(|(trial, outcome)| {
+            let minutes = outcome.watched.as_secs_f64() / 60.0;
+            let per_minute = float(outcome.packets) / float(trial.connections) / minutes;
+            Some((trial.contestants.first()?.name.clone(), per_minute))
         })
         .collect()
 }

@@ -8,6 +8,7 @@ use crate::experiment::ExperimentError;
 use crate::experiment::detect::fault::Seat;
 use crate::os::conntrack;
 use crate::os::namespace::Network;
+use crate::os::network::InterfaceCounters;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -148,6 +149,14 @@ impl Laboratory {
     /// The firewall forgets connections idle for so long, from their next packet on.
     pub(super) fn remember_for(&self, seconds: u32) -> Result<(), ExperimentError> {
         Ok(self.router.run(|| conntrack::remember_for(seconds))??)
+    }
+
+    /// Packets between the client's host and the router so far, either way.
+    pub(super) fn packets(&self) -> Result<u64, ExperimentError> {
+        let link = router_link(Seat::Client);
+        let read = || InterfaceCounters::read_ethernet_here(link);
+        let counted = self.router.run(read)??;
+        Ok(counted.received_packets + counted.sent_packets)
     }
 
     /// The router's link to one end is down from now on.

@@ -260,12 +260,14 @@ fn summarise(plan: &DetectPlan, record: &mut Record, done: &[Done]) -> Result<()
     };
     let thresholds = debate::thresholds(done);
     let firewall = debate::heard_through_firewall(done);
+    let traffic = debate::traffic(done);
     let evidence = Evidence {
         plan,
         cells: &cells,
         oracles: &oracles,
         thresholds: &thresholds,
         firewall: &firewall,
+        traffic: &traffic,
     };
     let claims = if debated {
         evidence.claims()

@@ -69,6 +69,8 @@ pub(super) enum TrialKind {
     Oracle,
     /// Who keeps a firewall's entry alive.
     Firewall,
+    /// What a mechanism puts on the wire while nothing is wrong.
+    Traffic,
     /// Detection time and false suspicions over the threshold.
     Threshold,
 }
@@ -391,7 +393,25 @@ impl DetectPlan {
         let mut trials = vec![black_hole, in_flight];
         trials.extend(self.suppression());
         trials.push(self.firewall());
+        trials.extend(self.traffic());
         trials
+    }
+
+    /// One mechanism alone on the wire, for some intervals.
+    fn traffic(&self) -> Vec<TrialPlan> {
+        [
+            Arm::None,
+            Arm::Keepalive,
+            Arm::HeartbeatOneway,
+            Arm::Heartbeat,
+        ]
+        .iter()
+        .map(|&arm| {
+            let mut trial = self.trial(TrialKind::Traffic, self.usual(&[arm]));
+            trial.watch = self.options.budget.interval.as_duration() * 4;
+            trial
+        })
+        .collect()
     }
 
     /// Heartbeats below and above the idle time: are there probes?

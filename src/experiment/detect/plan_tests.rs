@@ -70,6 +70,22 @@ fn every_fault_meets_every_mechanism_at_both_ends() {
 }
 
 #[test]
+fn what_a_mechanism_sends_is_counted_while_it_is_alone() {
+    let plan = DetectPlan::new(options(true), host());
+    let traffic: Vec<_> = plan
+        .trials
+        .iter()
+        .filter(|trial| trial.kind == TrialKind::Traffic)
+        .collect();
+    assert!(traffic.len() >= 3 && traffic.iter().all(|trial| trial.contestants.len() == 1));
+    assert!(
+        traffic
+            .iter()
+            .all(|trial| trial.trouble.is_none() && !trial.watch.is_zero())
+    );
+}
+
+#[test]
 fn a_run_is_as_long_as_it_promises() {
     let full = DetectPlan::new(options(false), host());
     assert!(full.span() < Duration::from_mins(15), "{:?}", full.span());

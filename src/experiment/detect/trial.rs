@@ -96,6 +96,8 @@ pub(super) struct Outcome {
     pub(super) probes: u64,
     /// When the first connection was asked for.
     pub(super) opened: Nanos,
+    /// Packets on the client's link while it was watched.
+    pub(super) packets: u64,
 }
 
 /// Runs one trial.
@@ -111,6 +113,7 @@ pub(super) fn run(common: &Common<'_>, plan: &TrialPlan) -> Result<Outcome, Expe
     open(common, plan, &mut pairs)?;
     common.pause(plan.settle)?;
     let before = look(&mut pairs, plan)?;
+    let packets_before = lab.packets()?;
     let begun = MonotonicClock.now();
     let instants = match plan.trouble {
         Some(trouble) => inject(&mut lab, &mut pairs, trouble, plan.reboot, &|span| {
@@ -134,12 +137,14 @@ pub(super) fn run(common: &Common<'_>, plan: &TrialPlan) -> Result<Outcome, Expe
     }
     let after = look(&mut pairs, plan)?;
     let watched = MonotonicClock.now() - begun;
+    let packets = lab.packets()?.saturating_sub(packets_before);
     Ok(Outcome {
         views: views(&lab, &pairs, &instants, (&before, &after))?,
         watched,
         stall: common.stalls.longest_since(begun),
         probes: probes(&lab)?.saturating_sub(probes_before),
         opened,
+        packets,
     })
 }
 
