@@ -6,7 +6,7 @@ use super::checks;
 use super::compare::{comparisons, heartbeat_over_keepalive};
 use super::doubt::Doubt;
 use super::meters::{idle_phase, noise};
-use super::plan::{CostPlan, rate_over};
+use super::plan::{CostOptions, CostPlan, rate_over};
 use super::sampler::Sampler;
 use super::summary::{Controls, arm_record};
 use super::trial::{self, Stage, Trial, TrialSpec};
@@ -17,7 +17,7 @@ use crate::environment;
 use crate::os::memory::swapped_pages;
 use crate::os::network::SocketStats;
 use crate::record::{
-    ArmRecord, Environment, IdlePhase, Kind, Record, Rung, SCHEMA_VERSION, Warning,
+    ArmRecord, Config, Environment, IdlePhase, Kind, Record, Rung, SCHEMA_VERSION, Warning,
 };
 use crate::units::HumanCount;
 use std::collections::BTreeMap;
@@ -90,19 +90,30 @@ pub fn run_cost(
     Ok((record, ended))
 }
 
-/// A record with nothing measured yet.
+/// A record of a comparison with nothing measured yet.
 pub(super) fn blank(kind: Kind, plan: &CostPlan, environment: Environment) -> Record {
+    let CostOptions { command, label, .. } = &plan.options;
+    empty(kind, (command, label.as_ref()), plan.config(), environment)
+}
+
+/// A record with nothing measured yet; `said` is the command line and the run's name.
+pub(super) fn empty(
+    kind: Kind,
+    said: (&str, Option<&String>),
+    config: Config,
+    environment: Environment,
+) -> Record {
     Record {
         schema_version: SCHEMA_VERSION,
         kind,
         valid: true,
         partial: false,
         warnings: Vec::new(),
-        command: plan.options.command.clone(),
-        label: plan.options.label.clone(),
+        command: said.0.to_owned(),
+        label: said.1.cloned(),
         started_at: String::new(),
         duration_ms: 0,
-        config: plan.config(),
+        config,
         environment,
         noise: None,
         arms: Vec::new(),

@@ -34,14 +34,14 @@ mod trial;
 pub use fault::{Fault, Seat, Stress, Trouble};
 pub use plan::{DEFAULT_CONNECTIONS, DetectOptions, DetectPlan, QUICK_CONNECTIONS};
 
-use super::cost::cut_short;
+use super::cost::{cut_short, empty};
 use super::doubt::Doubt;
 use super::{ExperimentError, Observer, Progress};
 use crate::clock::{Clock as _, MonotonicClock, wall_rfc3339};
 use crate::environment;
 use crate::os::limits::keepalive_defaults;
 use crate::os::namespace::Network;
-use crate::record::{CellRecord, DetectionRecord, Kind, MechanismSettings, Record};
+use crate::record::{CellRecord, Config, DetectionRecord, Kind, MechanismSettings, Record};
 use crate::units::Nanos;
 use claims::Evidence;
 use contestant::Contestant;
@@ -98,7 +98,12 @@ pub fn run_detect(
     let mut record = Record {
         partial: ended.is_some(),
         started_at,
-        ..plan.blank(Kind::Detection, environment)
+        ..empty(
+            Kind::Detection,
+            (&plan.options.command, plan.options.label.as_ref()),
+            plan.config(),
+            environment,
+        )
     };
     summarise(plan, &mut record, &done)?;
     if let Some(detection) = &mut record.detection {
@@ -335,39 +340,12 @@ fn place(plan: &DetectPlan, cell: &CellRecord) -> (usize, String, String, usize,
 }
 
 impl DetectPlan {
-    /// A record with nothing measured yet.
-    fn blank(&self, kind: Kind, environment: crate::record::Environment) -> Record {
-        Record {
-            schema_version: crate::record::SCHEMA_VERSION,
-            kind,
-            valid: true,
-            partial: false,
-            warnings: Vec::new(),
-            command: self.options.command.clone(),
-            label: self.options.label.clone(),
-            started_at: String::new(),
-            duration_ms: 0,
-            config: self.config(),
-            environment,
-            noise: None,
-            arms: Vec::new(),
-            comparisons: Vec::new(),
-            headline_ratio: None,
-            drop_free_rung: None,
-            scale: None,
-            cells: Vec::new(),
-            detection: None,
-            storm: None,
-            samples: Vec::new(),
-        }
-    }
-
     /// The effective configuration, as the record keeps it.
     #[must_use]
-    pub fn config(&self) -> crate::record::Config {
+    pub fn config(&self) -> Config {
         let (options, budget) = (&self.options, &self.options.budget);
         let millis = |span: Nanos| span.0 / 1_000_000;
-        crate::record::Config {
+        Config {
             connections_asked: options.connections,
             connections: options.connections,
             connections_limited_by: None,
