@@ -124,6 +124,7 @@ pub(super) fn empty(
         cells: Vec::new(),
         detection: None,
         storm: None,
+        lifecycle: None,
         samples: Vec::new(),
     }
 }

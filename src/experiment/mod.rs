@@ -41,6 +41,7 @@ mod sampler;
 mod scale;
 mod storm;
 mod summary;
+mod tools;
 mod trial;
 
 pub use capacity::{CapacityError, HostFacts};

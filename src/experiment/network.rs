@@ -6,6 +6,7 @@
 
 use super::ExperimentError;
 use super::process::Half;
+use super::tools::ip;
 use crate::load::loopback_targets;
 use crate::measure::wire::Place;
 use crate::os::established::{Established, count_established};
@@ -14,7 +15,6 @@ use std::fmt;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
-use std::process::Command;
 use std::str::FromStr;
 
 /// The name of the interface, in either namespace.
@@ -198,24 +198,6 @@ fn take_over(settings: &[(String, String)]) {
 /// namespace that nobody is left in.
 fn forget_orphans() {
     let _ = fs::write("/proc/sys/net/ipv4/tcp_orphan_retries", "1");
-}
-
-fn ip(arguments: &[&str]) -> Result<(), ExperimentError> {
-    let host = |why: String| ExperimentError::Host(format!("--path veth needs `ip`: {why}"));
-    let output = Command::new("ip").args(arguments).output().map_err(|error| {
-        host(format!(
-            "it could not be started ({error}); install iproute2, e.g. `sudo apt-get install iproute2`"
-        ))
-    })?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(host(format!(
-        "`ip {}` said: {}; it needs root and a kernel with veth",
-        arguments.join(" "),
-        said.trim()
-    )))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 mod arm;
 mod detection;
 mod histogram;
+mod lifecycle;
 mod meters;
 mod scale;
 mod storm;
@@ -25,6 +26,10 @@ pub use detection::{
     ThresholdPoint,
 };
 pub use histogram::{HistogramError, HistogramRecord, decode, encode, merge, new_histogram};
+pub use lifecycle::{
+    CallRecord, HandshakeRecord, HandshakeSlice, LifecycleCheck, LifecycleRecord, PortRecord,
+    ScenarioRecord, SegmentRecord, StateChange, SustainedRecord, TimeWaitRecord, TurnoverRecord,
+};
 pub use meters::{CoreCpu, IdlePhase, MeterRecord, NoiseRecord, SoakRecord, ThreadCpu};
 
 pub use scale::{
@@ -52,6 +57,8 @@ pub enum Kind {
     Detection,
     /// `storm`: reconnect storms and churn. The figures stand in [`Record::storm`], and `arms` is empty.
     Storm,
+    /// `lifecycle`: how connections begin and end. All of it stands in [`Record::lifecycle`], and `arms` is empty.
+    Lifecycle,
 }
 
 /// One run, whole.
@@ -105,6 +112,9 @@ pub struct Record {
     /// Of `storm`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storm: Option<StormRecord>,
+    /// Of `lifecycle`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifecycle: Option<LifecycleRecord>,
     /// One row a second, all arms in the order they ran.
     pub samples: Vec<Sample>,
 }

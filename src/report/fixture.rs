@@ -426,6 +426,7 @@ pub(crate) fn record() -> Record {
         cells: Vec::new(),
         detection: None,
         storm: None,
+        lifecycle: None,
         samples: samples(),
     }
 }

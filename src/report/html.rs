@@ -33,6 +33,7 @@ pub(super) fn page(record: &Record, plots: &[Plot]) -> String {
         Kind::Scale => "heartbeat and keepalive at scale",
         Kind::Detection => "who notices a dead peer, and when",
         Kind::Storm => "reconnect storms and churn",
+        Kind::Lifecycle => "how connections begin and end",
     };
     let title = record.label.as_deref().unwrap_or(usual);
     html! {

@@ -6,13 +6,11 @@
 
 use crate::experiment::ExperimentError;
 use crate::experiment::detect::fault::Seat;
+use crate::experiment::tools::{ip, nft, set};
 use crate::os::conntrack;
 use crate::os::namespace::Network;
 use crate::os::network::InterfaceCounters;
-use std::fs;
 use std::net::Ipv4Addr;
-use std::path::Path;
-use std::process::Command;
 
 /// The one interface of either host.
 const HOST_LINK: &str = "eth0";
@@ -214,64 +212,6 @@ fn track() -> Result<(), ExperimentError> {
     ))?;
     // A day, the usual being five; what counts is that connections are not taken up in mid-stream.
     Ok(conntrack::remember_for(86_400)?)
-}
-
-fn set(name: &str, value: &str) -> Result<(), ExperimentError> {
-    fs::write(format!("/proc/sys/{name}"), value).map_err(|error| {
-        ExperimentError::Host(format!(
-            "the lab could not set {} in its own namespace: {error}; is /proc/sys writable here?",
-            name.replace('/', ".")
-        ))
-    })
-}
-
-fn ip(arguments: &[&str]) -> Result<(), ExperimentError> {
-    run(
-        tool("ip").args(arguments),
-        "iproute2",
-        "root, or a user namespace, and a kernel with veth",
-    )
-}
-
-fn nft(rules: &str) -> Result<(), ExperimentError> {
-    run(
-        tool("nft").arg(rules),
-        "nftables",
-        "root of its namespace and a kernel with nf_tables",
-    )
-}
-
-/// The program by its name, or where distributions keep what they think is root's and leave out of others' `PATH`.
-fn tool(name: &str) -> Command {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let in_path = std::env::split_paths(&path).any(|folder| folder.join(name).exists());
-    let elsewhere = ["/usr/sbin", "/sbin"].map(|folder| Path::new(folder).join(name));
-    match elsewhere.iter().find(|found| !in_path && found.exists()) {
-        Some(found) => Command::new(found),
-        None => Command::new(name),
-    }
-}
-
-fn run(command: &mut Command, package: &str, needs: &str) -> Result<(), ExperimentError> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.output().map_err(|error| {
-        ExperimentError::Host(format!(
-            "the lab needs `{program}`, which could not be started ({error}); install {package}, e.g. \
-             `sudo apt-get install {package}`"
-        ))
-    })?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let arguments: Vec<_> = command
-        .get_args()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    Err(ExperimentError::Host(format!(
-        "`{program} {}` said: {}; it needs {needs}",
-        arguments.join(" ").trim(),
-        String::from_utf8_lossy(&output.stderr).trim()
-    )))
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ pub fn plots(record: &Record) -> Result<Vec<Plot>, PlotError> {
             plots.extend(timeline::timeline(record)?);
             return Ok(plots);
         }
-        Kind::Cost | Kind::Scale => {}
+        Kind::Cost | Kind::Scale | Kind::Lifecycle => {}
     }
     let entries: Vec<_> = record.arms.iter().map(percentile::Entry::of).collect();
     plots.extend(bars::cpu_per_event(record)?);
