@@ -7,18 +7,9 @@
 //! `include/uapi/linux/inet_diag.h`.
 
 use super::OsError;
-use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NetlinkHeader,
-    NetlinkMessage,
-};
-use netlink_packet_sock_diag::SockDiagMessage;
-use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
-use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags};
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
-};
-use std::io;
-use std::os::fd::AsRawFd;
+use super::diag::{BUFFER_BYTES, DumpError, dump};
+use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6};
+use netlink_packet_sock_diag::inet::StateFlags;
 
 /// Established sockets of one port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,13 +18,6 @@ pub struct Established {
     pub server_side: u64,
     /// Those whose peer's port it is: the clients' ends, when they are on this machine.
     pub client_side: u64,
-}
-
-/// How far the kernel's answer has been read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    More,
-    Done,
 }
 
 /// Counts the established sockets of `port`, IPv4 and IPv6.
@@ -59,120 +43,30 @@ pub fn count_connections(port: u16) -> Result<Established, OsError> {
 
 fn count(port: u16, states: &StateFlags) -> Result<Established, OsError> {
     let mut found = Established::default();
-    let mut buffer = vec![0_u8; 64 << 10];
+    let mut buffer = vec![0_u8; BUFFER_BYTES];
     for family in [AF_INET, AF_INET6] {
-        dump(family, states, port, &mut buffer, &mut found).map_err(|failure| match failure {
-            DumpError::Io(source) => OsError::Refused {
-                call: "sock_diag",
-                source,
-                advice: "the kernel needs CONFIG_INET_DIAG and the sandbox must allow \
-                         AF_NETLINK sockets; `ss -t` fails likewise",
-            },
-            DumpError::Answer(text) => OsError::malformed("sock_diag", "an inet_diag_msg", text),
+        dump(family, states, &mut buffer, &mut |socket| {
+            tally(socket, port, &mut found)
         })?;
     }
     Ok(found)
 }
 
-enum DumpError {
-    Io(io::Error),
-    Answer(&'static str),
-}
-
-impl From<nix::errno::Errno> for DumpError {
-    fn from(errno: nix::errno::Errno) -> Self {
-        Self::Io(errno.into())
-    }
-}
-
-fn dump(
-    family: u8,
-    states: &StateFlags,
-    port: u16,
-    buffer: &mut [u8],
-    found: &mut Established,
-) -> Result<(), DumpError> {
-    let netlink = socket(
-        AddressFamily::Netlink,
-        SockType::Datagram,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::NetlinkSockDiag,
-    )?;
-    send(
-        netlink.as_raw_fd(),
-        &request(family, states.clone()),
-        MsgFlags::empty(),
-    )?;
-    loop {
-        match recv(netlink.as_raw_fd(), buffer, MsgFlags::empty()) {
-            Ok(length) => {
-                let datagram = buffer
-                    .get(..length)
-                    .ok_or(DumpError::Answer("a datagram longer than the buffer"))?;
-                if tally(datagram, port, found)? == Progress::Done {
-                    return Ok(());
-                }
-            }
-            Err(nix::errno::Errno::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-}
-
-/// The request for all sockets of `family` in `states`, no extensions.
-fn request(family: u8, states: StateFlags) -> Vec<u8> {
-    let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-    let inet = InetRequest {
-        family,
-        protocol: IPPROTO_TCP,
-        extensions: ExtensionFlags::empty(),
-        states,
-        socket_id: if family == AF_INET {
-            SocketId::new_v4()
-        } else {
-            SocketId::new_v6()
-        },
+/// Counts one socket: `inet_diag_msg` begins with family, state, timer, retransmits and both ports in network order.
+fn tally(socket: &[u8], port: u16, found: &mut Established) -> Result<(), DumpError> {
+    let Some([_, _, _, _, s0, s1, d0, d1]) = socket.first_chunk::<8>() else {
+        return Err(DumpError::Answer("a cut socket header"));
     };
-    let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(inet).into());
-    message.finalize();
-    let mut bytes = vec![0; message.buffer_len()];
-    message.serialize(&mut bytes);
-    bytes
-}
-
-/// Counts the sockets in one datagram of the answer.
-fn tally(mut datagram: &[u8], port: u16, found: &mut Established) -> Result<Progress, DumpError> {
-    while !datagram.is_empty() {
-        let message = NetlinkBuffer::new_checked(datagram)
-            .map_err(|_| DumpError::Answer("a cut netlink message"))?;
-        let payload = message.payload();
-        match message.message_type() {
-            NLMSG_DONE => return Ok(Progress::Done),
-            NLMSG_ERROR => {
-                let code = payload
-                    .first_chunk::<4>()
-                    .map_or(0, |raw| i32::from_ne_bytes(*raw));
-                return Err(DumpError::Io(io::Error::from_raw_os_error(-code)));
-            }
-            _ => {
-                // inet_diag_msg: family, state, timer, retransmits, both ports in network order
-                let Some([_, _, _, _, s0, s1, d0, d1]) = payload.first_chunk::<8>() else {
-                    return Err(DumpError::Answer("a cut socket header"));
-                };
-                found.server_side += u64::from(u16::from_be_bytes([*s0, *s1]) == port);
-                found.client_side += u64::from(u16::from_be_bytes([*d0, *d1]) == port);
-            }
-        }
-        let padded = (message.length() as usize).next_multiple_of(4);
-        datagram = datagram.get(padded..).unwrap_or_default();
-    }
-    Ok(Progress::More)
+    found.server_side += u64::from(u16::from_be_bytes([*s0, *s1]) == port);
+    found.client_side += u64::from(u16::from_be_bytes([*d0, *d1]) == port);
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::diag::{Progress, messages};
     use super::*;
+    use netlink_packet_core::{NLMSG_DONE, NLMSG_ERROR};
     use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 
     fn socket_message(own: u16, peer: u16) -> Vec<u8> {
@@ -196,6 +90,14 @@ mod tests {
         bytes
     }
 
+    fn count_in(
+        datagram: &[u8],
+        port: u16,
+        found: &mut Established,
+    ) -> Result<Progress, DumpError> {
+        messages(datagram, &mut |socket| tally(socket, port, found))
+    }
+
     #[test]
     fn ports_are_matched_on_both_sides_until_the_end_mark() {
         let mut found = Established::default();
@@ -206,14 +108,14 @@ mod tests {
         ]
         .concat();
         assert!(matches!(
-            tally(&bytes, 7000, &mut found),
+            count_in(&bytes, 7000, &mut found),
             Ok(Progress::More)
         ));
         let counted = (found.server_side, found.client_side);
         assert_eq!(counted, (1, 1));
         bytes.extend(control_message(NLMSG_DONE, 0));
         assert!(matches!(
-            tally(&bytes, 7000, &mut found),
+            count_in(&bytes, 7000, &mut found),
             Ok(Progress::Done)
         ));
     }
@@ -223,12 +125,12 @@ mod tests {
         let mut found = Established::default();
         let refused = control_message(NLMSG_ERROR, -2);
         assert!(
-            matches!(tally(&refused, 1, &mut found), Err(DumpError::Io(error))
+            matches!(count_in(&refused, 1, &mut found), Err(DumpError::Io(error))
             if error.raw_os_error() == Some(2))
         );
         let cut = &socket_message(1, 2)[..40];
         assert!(matches!(
-            tally(cut, 1, &mut found),
+            count_in(cut, 1, &mut found),
             Err(DumpError::Answer(_))
         ));
     }

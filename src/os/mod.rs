@@ -12,6 +12,8 @@
 //! | [`memory`] | free, resident, slab caches | `/proc/meminfo`, `smaps_rollup`, `slabinfo` |
 //! | [`namespace`] | threads in other network namespaces | `unshare(2)`, `setns(2)` |
 //! | [`network`] | interface, TCP and backlog counters | `/proc/net` |
+//! | [`packet`] | frames of an interface | packet(7) |
+//! | [`sockets`] | TCP connections of a port and their states | `sock_diag(7)` |
 //! | [`threads`] | run and wait time of threads | `schedstat` |
 //! | [`wait`] | waiting for closed sockets to be gone | `/proc/net/sockstat` |
 //!
@@ -23,12 +25,15 @@ pub mod cgroup;
 pub mod conntrack;
 pub mod cores;
 pub mod cpu;
+mod diag;
 pub mod established;
 pub mod limits;
 pub mod lock;
 pub mod memory;
 pub mod namespace;
 pub mod network;
+pub mod packet;
+pub mod sockets;
 pub mod threads;
 pub mod wait;
 
