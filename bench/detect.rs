@@ -8,6 +8,9 @@
 #[expect(dead_code, reason = "other test targets use the rest of it")]
 mod child;
 #[cfg(test)]
+#[path = "cli/lab.rs"]
+mod lab;
+#[cfg(test)]
 #[path = "detect/matrix.rs"]
 mod matrix;
 #[cfg(test)]

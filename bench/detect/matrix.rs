@@ -1,7 +1,8 @@
 //! The whole matrix, quickly, and what is written down of it.
 
 use super::child::{run, skipped};
-use super::place::{cell, record_in, turn};
+use super::lab::turn;
+use super::place::{cell, record_in};
 use ringbeat::record::Record;
 
 const FAULTS: [&str; 12] = [

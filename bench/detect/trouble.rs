@@ -1,15 +1,12 @@
 //! The lab where things go wrong for the lab itself: killed, interrupted, refused, without its tools, without root.
 
 use super::child::{Running, ringbeat, run, skipped};
-use super::place::{halves, networks, record_in, turn};
+use super::lab::{
+    as_nobody, halves, networks, nothing_is_left, public_copy, turn, users_may_make_namespaces,
+    without, without_namespaces,
+};
+use super::place::record_in;
 use nix::sys::signal::Signal;
-use nix::unistd::geteuid;
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
-use std::collections::BTreeMap;
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// One fault of half a minute, so that there is a middle to be killed in: a process that is stopped all the while.
@@ -32,26 +29,6 @@ fn stopped_halves() -> Vec<u32> {
         std::thread::sleep(Duration::from_millis(20));
     }
     panic!("the fault never came");
-}
-
-/// Waits for the end of all processes and namespaces that were not there before.
-fn nothing_is_left(before: &[String]) {
-    let begun = Instant::now();
-    loop {
-        let left: Vec<String> = networks()
-            .into_iter()
-            .filter(|one| !before.contains(one))
-            .collect();
-        let running = halves();
-        if left.is_empty() && running.is_empty() {
-            return;
-        }
-        assert!(
-            begun.elapsed() < Duration::from_secs(20),
-            "{left:?} {running:?}"
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 #[test]
@@ -91,35 +68,6 @@ fn interrupted_it_keeps_what_it_has_and_says_so() {
     assert!(record.partial && !record.valid);
     assert_eq!(record.warnings[0].code, "interrupted");
     nothing_is_left(&before);
-}
-
-/// The binary where `tool` is there and cannot be run; `None`, with a visible skip, where the host does not let the test
-/// make it so.
-fn without(tool: &str, arguments: &str) -> Option<Command> {
-    let hide = format!(
-        r#"for folder in /sbin /usr/sbin /bin /usr/bin; do
-            if [ -e "$folder/{tool}" ]; then mount --bind /dev/null "$(readlink -f "$folder/{tool}")" || exit 99; fi
-        done; "#
-    );
-    let hidden = |script: &str| {
-        let mut command = Command::new("unshare");
-        command.args([
-            "--mount",
-            "sh",
-            "-c",
-            &format!("{hide}{script}"),
-            env!("CARGO_BIN_EXE_ringbeat"),
-        ]);
-        command
-    };
-    let possible = hidden("true").output();
-    if !possible.is_ok_and(|probe| probe.status.success()) {
-        skipped("no mount namespace to be had, so no tool can be hidden");
-        return None;
-    }
-    let mut command = hidden(r#"exec "$0" "$@""#);
-    command.args(arguments.split_whitespace());
-    Some(command)
 }
 
 #[test]
@@ -164,28 +112,6 @@ fn without_ip_there_is_no_lab_and_the_package_is_named() {
         .refused_with(3, &["iproute2", "apt-get install"]);
 }
 
-/// Runs `command` on a thread whose children may make no namespace.
-fn without_namespaces(mut command: Command) -> std::process::Output {
-    let refused = [libc::SYS_unshare]
-        .into_iter()
-        .map(|call| (call, vec![]))
-        .collect::<BTreeMap<_, _>>();
-    let filter = SeccompFilter::new(
-        refused,
-        SeccompAction::Allow,
-        SeccompAction::Errno(1), // EPERM
-        std::env::consts::ARCH.try_into().unwrap(),
-    )
-    .unwrap();
-    let program: BpfProgram = filter.try_into().unwrap();
-    std::thread::spawn(move || {
-        apply_filter(&program).unwrap();
-        command.output().unwrap()
-    })
-    .join()
-    .unwrap()
-}
-
 #[test]
 fn a_host_that_allows_no_namespaces_is_code_3_with_the_reason() {
     let Some(_turn) = turn() else { return };
@@ -202,38 +128,13 @@ fn a_host_that_allows_no_namespaces_is_code_3_with_the_reason() {
     );
 }
 
-/// The binary where everybody may run it.
-fn public_copy(place: &Path) -> PathBuf {
-    let open =
-        |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-    open(place, 0o777);
-    let copy = place.join("ringbeat");
-    std::fs::copy(env!("CARGO_BIN_EXE_ringbeat"), &copy).unwrap();
-    open(&copy, 0o755);
-    copy
-}
-
 #[test]
 fn without_root_it_runs_in_a_user_namespace_where_there_is_one() {
     let Some(_turn) = turn() else { return };
     let place = tempfile::tempdir().unwrap();
     let copy = public_copy(place.path());
-    let nobody = |program: &str| {
-        let mut command = if geteuid().is_root() {
-            let mut command = Command::new("setpriv");
-            command.args(["--reuid=65534", "--regid=65534", "--clear-groups", program]);
-            command
-        } else {
-            Command::new(program)
-        };
-        command.current_dir(place.path());
-        command
-    };
-    let allowed = nobody("unshare")
-        .args(["--user", "--map-root-user", "--net", "true"])
-        .output();
     let out = place.path().join("result");
-    let mut command = nobody(copy.to_str().unwrap());
+    let mut command = as_nobody(&copy, place.path());
     command
         .args(
             "detect --alongside --quick --faults process-exit,power-cut --no-stress --no-debate"
@@ -241,7 +142,7 @@ fn without_root_it_runs_in_a_user_namespace_where_there_is_one() {
         )
         .args(["--arms", "none,heartbeat", "--out", out.to_str().unwrap()]);
     let ended = Running::start(command).wait();
-    if !allowed.is_ok_and(|probe| probe.status.success()) {
+    if !users_may_make_namespaces(place.path()) {
         skipped("this host lets users make no namespaces; the refusal is tested instead");
         ended.refused_with(3, &["user namespace"]);
         return;
