@@ -6,7 +6,7 @@ use super::flags::{BudgetFlags, OutputFlags, SeedFlag};
 use super::place::PlaceFlags;
 use super::progress::Watcher;
 use super::signals::Signals;
-use super::{Failure, host, output, parse};
+use super::{Failure, host, laboratory, output, parse};
 use crate::arm::{Arm, Budget};
 use crate::bank::{EngineConfig, EngineKind};
 use crate::experiment::{
@@ -14,10 +14,8 @@ use crate::experiment::{
     run_detect,
 };
 use crate::os::cores::usable_cores;
-use crate::os::namespace::become_root_of_own_namespace;
 use crate::units::Nanos;
 use clap::Args;
-use nix::unistd::geteuid;
 use std::time::Duration;
 
 /// The detection budget of `--quick`: keepalive counts whole seconds and must be able to probe between two heartbeats, so
@@ -77,17 +75,7 @@ pub(super) struct DetectArgs {
 }
 
 pub(super) fn run(args: &DetectArgs) -> Result<(), Failure> {
-    let laboratory = if geteuid().is_root() {
-        "root"
-    } else {
-        // Before anything starts a thread: the kernel refuses it to a process that has two.
-        become_root_of_own_namespace().map_err(|error| {
-            Failure::Host(format!(
-                "the lab is made of network namespaces, which need root or a user namespace: {error}"
-            ))
-        })?;
-        "user-namespace"
-    };
+    let laboratory = laboratory::enter()?;
     let signals = Signals::register()?;
     let plan = plan(args)?;
     let place = args.place.prepare("detect", &[args.engine])?;

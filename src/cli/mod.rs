@@ -13,6 +13,7 @@ mod detect;
 pub mod flags;
 mod half;
 pub mod host;
+mod laboratory;
 mod load;
 mod opening;
 pub mod output;

@@ -32,6 +32,8 @@ mod cost;
 mod detect;
 mod doubt;
 mod floor;
+#[expect(dead_code, reason = "called by the run that is being built")]
+mod lifecycle;
 mod meters;
 mod network;
 mod plan;

@@ -61,6 +61,13 @@ pub struct ScenarioRecord {
     pub calls: Vec<CallRecord>,
     /// From the begin to the end of the watch.
     pub watched_ns: u64,
+    /// How often it was played: again when the machine had been too busy for what was seen to be relied on, whatever
+    /// that was.
+    #[serde(default)]
+    pub takes: u32,
+    /// Why the last of them is not to be relied on either; `null` when it is.
+    #[serde(default)]
+    pub disturbance: Option<String>,
     /// The segments as they went, a capture file in the classic pcap format (link type Ethernet), base64. Times in it
     /// are those of sending.
     pub pcap_base64: String,
