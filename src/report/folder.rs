@@ -4,6 +4,7 @@
 //! touches the disk. A hidden folder beside the target takes the files; when all are on the disk it
 //! gets its final name in one step.
 
+use super::format::file_name as safe;
 use super::hlog::{Interval, interval_log};
 use super::{detection, hgrm, hlog, html, plots, samples_csv, storm};
 use crate::record::{ArmRecord, HistogramRecord, Kind, Record, SCHEMA_VERSION, ScaleAxis};
@@ -152,8 +153,8 @@ impl ResultFolder {
             reason: error.to_string(),
         })?;
         put(&self.temporary.join(RECORD), &json)?;
-        for (name, text) in rendered(record)? {
-            put(&self.temporary.join(name), text.as_bytes())?;
+        for (name, content) in rendered(record)? {
+            put(&self.temporary.join(name), &content)?;
         }
         sync_folder(&self.temporary)?;
         let path = self.publish()?;
@@ -219,8 +220,16 @@ fn sync_folder(path: &Path) -> Result<(), FolderError> {
     }
 }
 
-/// Every file but the record itself: name and text.
-fn rendered(record: &Record) -> Result<Vec<(String, String)>, FolderError> {
+/// Every file but the record itself: name and content.
+fn rendered(record: &Record) -> Result<Vec<(String, Vec<u8>)>, FolderError> {
+    let texts = texts(record)?.into_iter();
+    Ok(texts
+        .map(|(name, text)| (name, text.into_bytes()))
+        .collect())
+}
+
+/// Those of them that are text.
+fn texts(record: &Record) -> Result<Vec<(String, String)>, FolderError> {
     let mut files = vec![("samples.csv".to_owned(), samples_csv(&record.samples))];
     for arm in &record.arms {
         files.extend(histograms(arm, &safe(&arm.name))?);
@@ -327,18 +336,6 @@ fn damaged(what: &str, error: &dyn std::fmt::Display) -> FolderError {
     }
 }
 
-/// A name from a record as part of a file name: no separators, nothing hidden.
-fn safe(name: &str) -> String {
-    let plain = |c: char| {
-        if c.is_ascii_alphanumeric() || "-_#".contains(c) {
-            c
-        } else {
-            '_'
-        }
-    };
-    name.chars().map(plain).collect()
-}
-
 /// Reads the record a run has left in `dir`.
 ///
 /// # Errors
@@ -372,10 +369,10 @@ pub fn load(dir: &Path) -> Result<Record, FolderError> {
 /// # Errors
 /// As [`ResultFolder::write`].
 pub fn rewrite_rendered(dir: &Path, record: &Record) -> Result<(), FolderError> {
-    for (name, text) in rendered(record)? {
+    for (name, content) in rendered(record)? {
         let fresh = dir.join(format!(".{name}.unfinished"));
         let path = dir.join(&name);
-        let written = put(&fresh, text.as_bytes())
+        let written = put(&fresh, &content)
             .and_then(|()| during("replace", &path, fs::rename(&fresh, &path)));
         if written.is_err() {
             fs::remove_file(&fresh).unwrap_or_default();
