@@ -6,7 +6,7 @@
 
 use super::format::file_name as safe;
 use super::hlog::{Interval, interval_log};
-use super::{detection, hgrm, hlog, html, plots, samples_csv, storm};
+use super::{detection, hgrm, hlog, html, lifecycle, plots, samples_csv, storm};
 use crate::record::{ArmRecord, HistogramRecord, Kind, Record, SCHEMA_VERSION, ScaleAxis};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
@@ -223,9 +223,14 @@ fn sync_folder(path: &Path) -> Result<(), FolderError> {
 /// Every file but the record itself: name and content.
 fn rendered(record: &Record) -> Result<Vec<(String, Vec<u8>)>, FolderError> {
     let texts = texts(record)?.into_iter();
-    Ok(texts
+    let mut files: Vec<_> = texts
         .map(|(name, text)| (name, text.into_bytes()))
-        .collect())
+        .collect();
+    if let Some(lifecycle) = &record.lifecycle {
+        let beside = lifecycle::files(lifecycle);
+        files.extend(beside.map_err(|(name, error)| damaged(&name, &error))?);
+    }
+    Ok(files)
 }
 
 /// Those of them that are text.
@@ -280,7 +285,7 @@ fn histograms(arm: &ArmRecord, stem: &str) -> Result<Vec<(String, String)>, Fold
     Ok(files)
 }
 
-/// The files of histograms that belong to no arm: a fault lab's cells, a storm's runs.
+/// The files of histograms that belong to no arm: a fault lab's cells, a storm's runs, a life cycle's costs.
 fn of_the_run(record: &Record) -> Result<Vec<(String, String)>, FolderError> {
     let mut files = Vec::new();
     if record.kind == Kind::Detection {
@@ -294,6 +299,12 @@ fn of_the_run(record: &Record) -> Result<Vec<(String, String)>, FolderError> {
         for (histogram, stored) in &run.histograms {
             let stem = safe(&name);
             files.extend(summed(record, &stem, histogram, stored)?);
+        }
+    }
+    let lifecycle = record.lifecycle.iter().flat_map(lifecycle::histograms);
+    for (name, histograms) in lifecycle {
+        for (histogram, stored) in histograms {
+            files.extend(summed(record, &safe(&name), histogram, stored)?);
         }
     }
     Ok(files)
