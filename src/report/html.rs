@@ -272,18 +272,18 @@ pub(super) fn drawing(plot: &Plot) -> Markup {
     framed(plot, false)
 }
 
-/// A chart full of small print: on a narrow screen it stays large enough to be read, and scrolls.
-pub(super) fn wide_drawing(plot: &Plot) -> Markup {
+/// A picture that is less wide than the others: stretched to the page it would be too large.
+pub(super) fn narrow_drawing(plot: &Plot) -> Markup {
     framed(plot, true)
 }
 
-fn framed(plot: &Plot, wide: bool) -> Markup {
+fn framed(plot: &Plot, narrow: bool) -> Markup {
     // Inside HTML an SVG needs no name space, and the page stays free of addresses.
     let inline = plot
         .svg
         .replacen(" xmlns=\"http://www.w3.org/2000/svg\"", "", 1);
     html! {
-        figure.wide[wide] {
+        figure.narrow[narrow] {
             div.scroll { (PreEscaped(inline)) }
             figcaption { (plot.alternative) }
         }

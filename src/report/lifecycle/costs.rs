@@ -364,10 +364,10 @@ fn handshakes(entries: &[HandshakeRecord]) -> CostTable {
     b.table(handshake_names(entries), groups)
 }
 
-/// How `figure` is told in a sentence: `31.0 µs`, or that noise hid it.
+/// How `figure` is told in a sentence: `31.0 µs of CPU`, or that noise hid it.
 pub(super) fn told(figure: &Estimate) -> String {
     if figure.resolved {
-        format::nanos(figure.median)
+        format!("{} of CPU", format::nanos(figure.median))
     } else {
         "no CPU that rises above the noise".to_owned()
     }

@@ -3,7 +3,7 @@
 //!
 //! Does not touch the disk.
 
-use super::{costs, handshake_names, stems};
+use super::{numbered, stems};
 use crate::record::{HistogramRecord, LifecycleRecord};
 use crate::report::csv::field;
 use base64::Engine as _;
@@ -14,6 +14,9 @@ use std::fmt::Write as _;
 const SEGMENTS: &str =
     "scenario,sent_ns,arrived_ns,from,flags,sequence,acknowledgement,bytes,again,connection,note\n";
 const STATES: &str = "scenario,at_ns,end,state,connection\n";
+
+/// What the stem of a ramp's files begins with.
+pub(in crate::report) const RAMP: &str = "handshake-";
 
 /// Why a file could not be made: which one, and what was wrong.
 pub(in crate::report) type Damage = (String, base64::DecodeError);
@@ -87,17 +90,22 @@ fn states(lifecycle: &LifecycleRecord) -> String {
 pub(in crate::report) fn histograms(
     lifecycle: &LifecycleRecord,
 ) -> Vec<(String, &BTreeMap<String, HistogramRecord>)> {
-    let mut named = Vec::new();
-    let turnovers = &lifecycle.turnovers;
-    for (turnover, name) in turnovers.iter().zip(costs::turnover_names(turnovers)) {
+    let mut stems = Vec::new();
+    let mut all = Vec::new();
+    for turnover in &lifecycle.turnovers {
+        stems.push(turnover.ending.clone());
+        all.push(&turnover.histograms);
         if let Some(sustained) = &turnover.sustained {
-            named.push((format!("{name}-sustained"), &sustained.histograms));
+            stems.push(format!("{}-sustained", turnover.ending));
+            all.push(&sustained.histograms);
         }
-        named.push((name, &turnover.histograms));
     }
-    let handshakes = &lifecycle.handshakes;
-    for (handshake, name) in handshakes.iter().zip(handshake_names(handshakes)) {
-        named.push((format!("handshake-{name}"), &handshake.histograms));
+    for ramp in &lifecycle.handshakes {
+        stems.push(format!("{RAMP}{}", ramp.connections_asked));
+        all.push(&ramp.histograms);
     }
-    named
+    numbered(stems.into_iter(), '#')
+        .into_iter()
+        .zip(all)
+        .collect()
 }

@@ -14,7 +14,7 @@ mod words;
 
 pub(super) use costs::port_names;
 pub(super) use diagram::instant;
-pub(super) use files::{files, histograms};
+pub(super) use files::{RAMP, files, histograms};
 pub(super) use page::body;
 pub(super) use sequence::{End, Happening, Sequence, UNSEEN, labels, ordinal};
 

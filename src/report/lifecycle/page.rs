@@ -6,7 +6,7 @@ use super::{costs, outcome, sequence, stems, told, whence, words};
 use crate::record::{LifecycleRecord, PortRecord, Record, ScenarioRecord};
 use crate::report::format::{self, ABSENT};
 use crate::report::html::{
-    cost_table, drawing, environment, fact, figure, method_and_settings, warnings, wide_drawing,
+    cost_table, drawing, environment, fact, figure, method_and_settings, narrow_drawing, warnings,
 };
 use crate::report::plot::Plot;
 use maud::{Markup, html};
@@ -119,7 +119,7 @@ fn shown(scenario: &ScenarioRecord, stem: &str, plots: &[Plot]) -> Markup {
             h2 { (scenario.title) }
             p.quiet { code { (scenario.name) } " " (scenario.source) }
             p { (scenario.explanation) }
-            @if let Some(plot) = picture { (wide_drawing(plot)) }
+            @if let Some(plot) = picture { (narrow_drawing(plot)) }
             p.verdict.bad[!scenario.held] { (outcome(scenario)) "." }
             @if !scenario.checks.is_empty() { (rules(scenario)) }
             p { "The segments as they went, for any program that reads captures: "
@@ -242,7 +242,7 @@ fn costs_told(lifecycle: &LifecycleRecord, plots: &[Plot]) -> Markup {
                         (cost_table(&table))
                         (stopped(lifecycle))
                         (figure(plots, "connect-handshake"))
-                        @for plot in plots.iter().filter(|plot| plot.name.starts_with("handshake-")) { (drawing(plot)) }
+                        @for plot in plots.iter().filter(|plot| plot.name.starts_with(super::RAMP)) { (drawing(plot)) }
                     }
                 }
             }

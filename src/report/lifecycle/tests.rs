@@ -122,8 +122,8 @@ fn the_answer_says_what_held_and_what_it_costs() {
     for must in [
         "5 of 6 ways a connection begins or ends, captured from the wire, went by TCP's rules (7 checked); NOT so: \
          last-ack-lost.",
-        "A set-up costs 31.0 µs and 3.0 packets, about 52,000 a second; a tear-down by way of ending: client-fin 24.0 µs \
-         and 3.0 packets;",
+        "A set-up costs 31.0 µs of CPU and 3.0 packets, about 52,000 a second; a tear-down by way of ending: client-fin \
+         24.0 µs of CPU and 3.0 packets;",
         "TIME-WAIT lasts 60.1 s; it falls to the end that closes first.",
         "Until the ports ran out: client-closes failed after 1,000 connections; more-addresses failed after 4,000 \
          connections; client-resets not within 50,000.",

@@ -9,7 +9,7 @@ use super::stack::{Panel, Series, Stack};
 use super::{Plot, PlotError};
 use crate::record::{HandshakeRecord, HandshakeSlice, LifecycleRecord, PortRecord};
 use crate::report::format::{self, compact, file_name, float_u, whole};
-use crate::report::lifecycle::{handshake_names, histograms, port_names};
+use crate::report::lifecycle::{RAMP, handshake_names, histograms, port_names};
 use plotters::element::{PathElement, Rectangle, Text};
 use plotters::style::text_anchor::{HPos, VPos};
 use plotters::style::{Color, RGBColor};
@@ -60,11 +60,11 @@ fn connects(
     of_ramps: bool,
 ) -> Result<Option<Plot>, PlotError> {
     let named = histograms(lifecycle).into_iter();
-    let chosen = named.filter(|(name, _)| name.starts_with("handshake-") == of_ramps);
+    let chosen = named.filter(|(name, _)| name.starts_with(RAMP) == of_ramps);
     let entries: Vec<Entry<'_>> = chosen
         .enumerate()
         .map(|(place, (name, histograms))| Entry {
-            name: name.strip_prefix("handshake-").unwrap_or(&name).to_owned(),
+            name: name.strip_prefix(RAMP).unwrap_or(&name).to_owned(),
             colour: COLOURS[place % COLOURS.len()],
             histograms,
         })
@@ -219,7 +219,7 @@ fn filling(ramp: &HandshakeRecord, name: &str) -> Result<Option<Plot>, PlotError
     let title = format!("{asked} connections at once, over time");
     let legend = lines.iter().flatten();
     let canvas = Canvas {
-        name: &format!("handshake-{}", file_name(name)),
+        name: &format!("{RAMP}{}", file_name(name)),
         title: &title,
         alternative: told(ramp, &title),
         height: stack.height() + 60,

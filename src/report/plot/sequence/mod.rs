@@ -1,7 +1,7 @@
 //! A scenario of a life cycle as a sequence diagram: time downwards, the ends' states as bars at the sides, segments as
 //! slanted arrows between.
 //!
-//! Does not decide where things stand; [`place`] does. A state's colour is the same in all diagrams: green for an open
+//! Does not decide where things stand; [`place()`] does. A state's colour is the same in all diagrams: green for an open
 //! connection, warm while one is set up, blue where this end closed first, brown where it closed second; each says its
 //! name too.
 
@@ -11,7 +11,7 @@ use super::canvas::{Area, Canvas, GRID, INK, LABEL_SIZE};
 use super::{Plot, PlotError};
 use crate::record::{LifecycleRecord, ScenarioRecord};
 use crate::report::lifecycle::{End, Sequence, stems};
-use place::{Anchor, Arrow, BAR, LEFT, Placed, RIGHT, Tip, Use, Words, place};
+use place::{Anchor, Arrow, BAR, LEFT, Placed, RIGHT, Tip, Use, WIDTH, Words, place};
 use plotters::element::{PathElement, Rectangle, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{BLACK, Color, IntoFont, RGBColor, TextStyle};
@@ -45,7 +45,7 @@ fn diagram(
         height: u32::try_from(placed.height + 36).unwrap_or(400),
         legend: Vec::new(),
     };
-    canvas.draw(|area| draw(area, &placed, scenario))
+    canvas.draw_as_wide_as(WIDTH, |area| draw(area, &placed, scenario))
 }
 
 /// The diagram in sentences: what was sent, and what states each end went through.

@@ -8,22 +8,24 @@ use crate::report::format;
 use crate::report::grid::wrap;
 use crate::report::lifecycle::{End, Happening, Sequence, UNSEEN, instant, labels, ordinal};
 
+/// The picture's width: small, so that a narrow screen shows much of it at a legible size.
+pub(super) const WIDTH: u32 = 756;
 /// Where the times end.
-const TIMES: i32 = 62;
+const TIMES: i32 = 56;
 /// A bar's width, and where the client's begins and the server's ends.
-pub(super) const BAR: i32 = 100;
-const CLIENT: i32 = 190;
-const SERVER: i32 = 700;
+pub(super) const BAR: i32 = 92;
+const CLIENT: i32 = 162;
+const SERVER: i32 = 650;
 /// Where arrows begin and end.
 pub(super) const LEFT: i32 = CLIENT + BAR;
 pub(super) const RIGHT: i32 = SERVER - BAR;
 const LINE: i32 = 16;
 /// Characters of a call before it takes a new line.
-const CALL: usize = 16;
+const CALL: usize = 12;
 /// Characters of a remark above an arrow.
-const REMARK: usize = 34;
+const REMARK: usize = 30;
 /// Widest label of an arrow.
-const LABEL: i32 = 250;
+const LABEL: i32 = 240;
 /// From an arrow's begin up to its label's middle.
 const ABOVE: i32 = 11;
 /// How much a row gives way at a time, and how often at most.

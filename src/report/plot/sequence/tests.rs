@@ -1,6 +1,5 @@
 //! Sequence diagrams: nothing lies on anything else, every segment is drawn once, arrows go down and the right way.
 
-use super::super::canvas::WIDTH;
 use super::place::{Box4, crosses};
 use super::*;
 use crate::report::lifecycle::fixture;
@@ -165,6 +164,9 @@ fn any_scenario() -> impl Strategy<Value = ScenarioRecord> {
 }
 
 proptest! {
+    // Each case lays a picture out many times.
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     /// Whatever is sent: no text on another, every segment drawn once, the right way, downwards.
     #[test]
     fn any_diagram_draws_every_segment_once_and_no_text_on_another(scenario in any_scenario()) {
