@@ -5,7 +5,7 @@
 //! interval when the record compared just these two, and otherwise the widest one the two intervals
 //! allow.
 
-use super::{detection, format, scale, storm};
+use super::{detection, format, lifecycle, scale, storm};
 use crate::record::{ArmRecord, Comparison, Estimate, Kind, Record};
 
 /// The sentences a reader must not miss, most important first.
@@ -14,6 +14,7 @@ pub(super) fn headline(record: &Record) -> Vec<String> {
         (_, Some(scale)) => return scale::headline(record, scale),
         (Kind::Detection, _) => return detection::headline(record),
         (Kind::Storm, _) => return storm::headline(record),
+        (Kind::Lifecycle, _) => return lifecycle::headline(record),
         _ => {}
     }
     let mut sentences: Vec<String> = record.arms.iter().filter_map(harm).collect();

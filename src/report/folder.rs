@@ -4,8 +4,9 @@
 //! touches the disk. A hidden folder beside the target takes the files; when all are on the disk it
 //! gets its final name in one step.
 
+use super::format::file_name as safe;
 use super::hlog::{Interval, interval_log};
-use super::{detection, hgrm, hlog, html, plots, samples_csv, storm};
+use super::{detection, hgrm, hlog, html, lifecycle, plots, samples_csv, storm};
 use crate::record::{ArmRecord, HistogramRecord, Kind, Record, SCHEMA_VERSION, ScaleAxis};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
@@ -152,8 +153,8 @@ impl ResultFolder {
             reason: error.to_string(),
         })?;
         put(&self.temporary.join(RECORD), &json)?;
-        for (name, text) in rendered(record)? {
-            put(&self.temporary.join(name), text.as_bytes())?;
+        for (name, content) in rendered(record)? {
+            put(&self.temporary.join(name), &content)?;
         }
         sync_folder(&self.temporary)?;
         let path = self.publish()?;
@@ -219,8 +220,21 @@ fn sync_folder(path: &Path) -> Result<(), FolderError> {
     }
 }
 
-/// Every file but the record itself: name and text.
-fn rendered(record: &Record) -> Result<Vec<(String, String)>, FolderError> {
+/// Every file but the record itself: name and content.
+fn rendered(record: &Record) -> Result<Vec<(String, Vec<u8>)>, FolderError> {
+    let texts = texts(record)?.into_iter();
+    let mut files: Vec<_> = texts
+        .map(|(name, text)| (name, text.into_bytes()))
+        .collect();
+    if let Some(lifecycle) = &record.lifecycle {
+        let beside = lifecycle::files(lifecycle);
+        files.extend(beside.map_err(|(name, error)| damaged(&name, &error))?);
+    }
+    Ok(files)
+}
+
+/// Those of them that are text.
+fn texts(record: &Record) -> Result<Vec<(String, String)>, FolderError> {
     let mut files = vec![("samples.csv".to_owned(), samples_csv(&record.samples))];
     for arm in &record.arms {
         files.extend(histograms(arm, &safe(&arm.name))?);
@@ -271,7 +285,7 @@ fn histograms(arm: &ArmRecord, stem: &str) -> Result<Vec<(String, String)>, Fold
     Ok(files)
 }
 
-/// The files of histograms that belong to no arm: a fault lab's cells, a storm's runs.
+/// The files of histograms that belong to no arm: a fault lab's cells, a storm's runs, a life cycle's costs.
 fn of_the_run(record: &Record) -> Result<Vec<(String, String)>, FolderError> {
     let mut files = Vec::new();
     if record.kind == Kind::Detection {
@@ -285,6 +299,12 @@ fn of_the_run(record: &Record) -> Result<Vec<(String, String)>, FolderError> {
         for (histogram, stored) in &run.histograms {
             let stem = safe(&name);
             files.extend(summed(record, &stem, histogram, stored)?);
+        }
+    }
+    let lifecycle = record.lifecycle.iter().flat_map(lifecycle::histograms);
+    for (name, histograms) in lifecycle {
+        for (histogram, stored) in histograms {
+            files.extend(summed(record, &safe(&name), histogram, stored)?);
         }
     }
     Ok(files)
@@ -327,18 +347,6 @@ fn damaged(what: &str, error: &dyn std::fmt::Display) -> FolderError {
     }
 }
 
-/// A name from a record as part of a file name: no separators, nothing hidden.
-fn safe(name: &str) -> String {
-    let plain = |c: char| {
-        if c.is_ascii_alphanumeric() || "-_#".contains(c) {
-            c
-        } else {
-            '_'
-        }
-    };
-    name.chars().map(plain).collect()
-}
-
 /// Reads the record a run has left in `dir`.
 ///
 /// # Errors
@@ -372,10 +380,10 @@ pub fn load(dir: &Path) -> Result<Record, FolderError> {
 /// # Errors
 /// As [`ResultFolder::write`].
 pub fn rewrite_rendered(dir: &Path, record: &Record) -> Result<(), FolderError> {
-    for (name, text) in rendered(record)? {
+    for (name, content) in rendered(record)? {
         let fresh = dir.join(format!(".{name}.unfinished"));
         let path = dir.join(&name);
-        let written = put(&fresh, text.as_bytes())
+        let written = put(&fresh, &content)
             .and_then(|()| during("replace", &path, fs::rename(&fresh, &path)));
         if written.is_err() {
             fs::remove_file(&fresh).unwrap_or_default();

@@ -215,7 +215,7 @@ fn a_record_of_before_there_was_scale_still_opens() {
     assert!(read.scale.is_none());
 }
 
-/// Writes a lab and a storm to look at, when told where to.
+/// Writes a lab, a storm and a life cycle to look at, when told where to.
 #[test]
 fn lab_and_storm_for_the_eye() {
     let Some(out) = std::env::var_os("RINGBEAT_WRITE_FIXTURES") else {
@@ -224,6 +224,7 @@ fn lab_and_storm_for_the_eye() {
     let records = [
         ("detection", detection::fixture::record()),
         ("storm", storm::fixture::record()),
+        ("lifecycle", lifecycle::fixture::record()),
     ];
     for (name, record) in records {
         let place = ResultFolder::reserve(&Path::new(&out).join(name)).unwrap();
@@ -290,4 +291,51 @@ fn a_storm_keeps_both_histograms_of_every_run() {
     let read = load(&kept).unwrap();
     rewrite_rendered(&kept, &read).unwrap();
     assert_eq!(read.storm.unwrap().runs.len(), 3);
+}
+
+#[test]
+fn a_life_cycle_keeps_its_captures_its_segments_and_all_histograms() {
+    let home = tempfile::tempdir().unwrap();
+    let mut record = lifecycle::fixture::record();
+    let place = ResultFolder::reserve(&home.path().join("run")).unwrap();
+    let kept = place.write(&record).unwrap();
+    let files = names(&kept);
+    for scenario in lifecycle::fixture::scenarios() {
+        for must in [
+            format!("{}.pcap", scenario.name),
+            format!("lifecycle-{}.svg", scenario.name),
+        ] {
+            assert!(files.contains(&must), "{must} in {files:?}");
+        }
+    }
+    for must in [
+        "segments.csv",
+        "states.csv",
+        "client-fin.connect.hgrm",
+        "client-rst-sustained.connect.hlog",
+        "handshake-20000.connect.hgrm",
+        "handshake-20000#2.connect.hlog",
+        "handshake-20000.svg",
+        "ports.svg",
+    ] {
+        assert!(files.contains(&must.to_owned()), "{must} in {files:?}");
+    }
+    let capture = fs::read(kept.join("set-up.pcap")).unwrap();
+    assert_eq!(
+        capture[..4],
+        [0xd4, 0xc3, 0xb2, 0xa1],
+        "the classic format's magic number"
+    );
+    rewrite_rendered(&kept, &load(&kept).unwrap()).unwrap();
+    assert_eq!(names(&kept), files);
+    assert_eq!(fs::read(kept.join("set-up.pcap")).unwrap(), capture);
+    let scenarios = &mut record.lifecycle.as_mut().unwrap().scenarios;
+    scenarios[0].pcap_base64 = "no base64!".to_owned();
+    let place = ResultFolder::reserve(&home.path().join("broken")).unwrap();
+    let text = place.write(&record).unwrap_err().to_string();
+    assert!(
+        text.contains("set-up.pcap") && text.contains("damaged"),
+        "{text}"
+    );
+    assert_eq!(names(home.path()), ["run"]);
 }

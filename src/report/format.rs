@@ -131,6 +131,18 @@ pub(super) fn micros(value: u64) -> String {
     }
 }
 
+/// A name from a record as part of a file name: no separators, nothing hidden.
+pub(super) fn file_name(name: &str) -> String {
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_#".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    name.chars().map(plain).collect()
+}
+
 /// A footnote mark: `¹²`.
 pub(super) fn superscript(number: usize) -> String {
     let digits = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];

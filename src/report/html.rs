@@ -11,7 +11,7 @@ use super::format::{self, ABSENT, superscript};
 use super::plot::{Plot, PlotError, plots};
 use super::rows::{CostTable, Row};
 use super::text::settings;
-use super::{detection, scale, storm};
+use super::{detection, lifecycle, scale, storm};
 use crate::record::{ArmRecord, Comparison, Environment, Kind, Record, Rung};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::collections::BTreeMap;
@@ -60,6 +60,7 @@ pub(super) fn page(record: &Record, plots: &[Plot]) -> String {
                         (_, Some(scale)) => (scale::body(record, scale, plots)),
                         (Kind::Detection, _) => (detection::body(record, plots)),
                         (Kind::Storm, _) => (storm::body(record, plots)),
+                        (Kind::Lifecycle, _) => (lifecycle::body(record, plots)),
                         _ => (body(record, plots)),
                     }
                 }
@@ -268,12 +269,21 @@ pub(super) fn figure(plots: &[Plot], name: &str) -> Markup {
 }
 
 pub(super) fn drawing(plot: &Plot) -> Markup {
+    framed(plot, false)
+}
+
+/// A picture that is less wide than the others: stretched to the page it would be too large.
+pub(super) fn narrow_drawing(plot: &Plot) -> Markup {
+    framed(plot, true)
+}
+
+fn framed(plot: &Plot, narrow: bool) -> Markup {
     // Inside HTML an SVG needs no name space, and the page stays free of addresses.
     let inline = plot
         .svg
         .replacen(" xmlns=\"http://www.w3.org/2000/svg\"", "", 1);
     html! {
-        figure {
+        figure.narrow[narrow] {
             div.scroll { (PreEscaped(inline)) }
             figcaption { (plot.alternative) }
         }

@@ -16,6 +16,7 @@
 //! | [`hlog()`] | interval log, one line per round | `HistogramLogProcessor` and its kin |
 //! | [`samples_csv`] | one row a second | a spreadsheet |
 //! | `cells_csv` | one row a cell of a fault lab | a spreadsheet |
+//! | `lifecycle::files` | captures, one row a segment, one a change of state | Wireshark, a spreadsheet |
 //! | [`ResultFolder`] | all of the above beside `record.json`, whole or not at all | keeping |
 
 #![forbid(unsafe_code)]
@@ -31,6 +32,7 @@ mod grid;
 mod hgrm;
 mod hlog;
 mod html;
+mod lifecycle;
 mod plot;
 mod rows;
 mod scale;

@@ -8,7 +8,7 @@ use super::answer;
 use super::format;
 use super::grid::{cells, draw, footnotes, header, markdown_line, wrap};
 use super::rows::{CostTable, Row};
-use super::{detection, scale, storm};
+use super::{detection, lifecycle, scale, storm};
 use crate::record::{Config, Kind, Record, Warning};
 use crate::units::HumanBytes;
 use std::fmt::Write as _;
@@ -24,6 +24,7 @@ pub fn table(record: &Record, width: Option<u16>) -> String {
         (_, Some(scale)) => return scale::text(record, scale, width, paragraph),
         (Kind::Detection, _) => return detection::text(record, width, paragraph),
         (Kind::Storm, _) => return storm::text(record, width, paragraph),
+        (Kind::Lifecycle, _) => return lifecycle::text(record, width, paragraph),
         _ => {}
     }
     let mut text = String::new();
@@ -87,6 +88,7 @@ pub fn markdown_table(record: &Record) -> String {
         (_, Some(scale)) => return scale::markdown(record, scale),
         (Kind::Detection, _) => return detection::markdown(record),
         (Kind::Storm, _) => return storm::markdown(record),
+        (Kind::Lifecycle, _) => return lifecycle::markdown(record),
         _ => {}
     }
     let whole = CostTable::new(&record.arms, &record.comparisons);

@@ -1,6 +1,6 @@
 //! What all charts share: size, fonts, colours, title, legend, axis ticks.
 //!
-//! Does not know what is plotted. Lengths are SVG user units; a chart is [`WIDTH`] wide and scales
+//! Does not know what is plotted. Lengths are SVG user units; a chart is mostly [`WIDTH`] wide and scales
 //! with its page.
 
 use super::{Plot, PlotError};
@@ -16,7 +16,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontStyle};
 use std::ops::Range;
 
-/// Width of every chart.
+/// Width of every chart but those full of small print.
 pub(super) const WIDTH: u32 = 840;
 /// Text and axes; the page recolours it in the dark.
 pub(super) const INK: RGBColor = RGBColor(0x33, 0x33, 0x33);
@@ -84,9 +84,18 @@ impl Canvas<'_> {
         self,
         body: impl FnOnce(&Area<'_>) -> Result<(), PlotError>,
     ) -> Result<Plot, PlotError> {
+        self.draw_as_wide_as(WIDTH, body)
+    }
+
+    /// The same in a picture `width` wide, where the usual width would make small print too small.
+    pub(super) fn draw_as_wide_as(
+        self,
+        width: u32,
+        body: impl FnOnce(&Area<'_>) -> Result<(), PlotError>,
+    ) -> Result<Plot, PlotError> {
         let mut svg = String::new();
         {
-            let root = SVGBackend::with_string(&mut svg, (WIDTH, self.height)).into_drawing_area();
+            let root = SVGBackend::with_string(&mut svg, (width, self.height)).into_drawing_area();
             root.fill(&WHITE)?;
             let bold = TextStyle::from(("sans-serif", TITLE_SIZE, FontStyle::Bold).into_font());
             let bold = bold.color(&INK).pos(Pos::new(HPos::Left, VPos::Top));

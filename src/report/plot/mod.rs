@@ -8,9 +8,11 @@
 mod bars;
 mod canvas;
 mod curves;
+mod lifecycle;
 mod matrix;
 mod percentile;
 mod recovery;
+mod sequence;
 mod stack;
 mod thresholds;
 mod timeline;
@@ -76,7 +78,14 @@ pub fn plots(record: &Record) -> Result<Vec<Plot>, PlotError> {
             plots.extend(timeline::timeline(record)?);
             return Ok(plots);
         }
-        Kind::Cost | Kind::Scale | Kind::Lifecycle => {}
+        Kind::Lifecycle => {
+            if let Some(lifecycle) = &record.lifecycle {
+                plots.extend(lifecycle::charts(lifecycle)?);
+            }
+            plots.extend(timeline::timeline(record)?);
+            return Ok(plots);
+        }
+        Kind::Cost | Kind::Scale => {}
     }
     let entries: Vec<_> = record.arms.iter().map(percentile::Entry::of).collect();
     plots.extend(bars::cpu_per_event(record)?);
