@@ -20,6 +20,7 @@
 //! | `summary` | the rounds of an arm become its figures |
 //! | `compare` | the arms become rows with a winner |
 //! | `detect` | the fault lab |
+//! | `lifecycle` | how connections begin and end, and what that takes |
 //! | `checks` | what must hold |
 //! | `doubt` | the typed warnings that come of it |
 

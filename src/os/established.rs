@@ -11,7 +11,7 @@ use super::diag::{BUFFER_BYTES, DumpError, dump};
 use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6};
 use netlink_packet_sock_diag::inet::StateFlags;
 
-/// Established sockets of one port.
+/// Sockets of one port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Established {
     /// Those whose own port it is: the server's ends.
@@ -41,6 +41,14 @@ pub fn count_connections(port: u16) -> Result<Established, OsError> {
     )
 }
 
+/// Counts the sockets of `port` in `TIME_WAIT`, which no process owns: they are at the end that closed first.
+///
+/// # Errors
+/// As [`count_established`].
+pub fn count_time_wait(port: u16) -> Result<Established, OsError> {
+    count(port, &StateFlags::TIME_WAIT)
+}
+
 fn count(port: u16, states: &StateFlags) -> Result<Established, OsError> {
     let mut found = Established::default();
     let mut buffer = vec![0_u8; BUFFER_BYTES];
@@ -67,7 +75,8 @@ mod tests {
     use super::super::diag::{Progress, messages};
     use super::*;
     use netlink_packet_core::{NLMSG_DONE, NLMSG_ERROR};
-    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+    use std::io::Read as _;
+    use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 
     fn socket_message(own: u16, peer: u16) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -157,5 +166,21 @@ mod tests {
             assert_eq!(counted, (300, 300), "{address}");
             drop(pairs);
         }
+    }
+
+    #[test]
+    fn time_wait_is_at_the_end_that_closed_first() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        for _ in 0..20 {
+            let mut client = TcpStream::connect(address).unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(server.read(&mut [0]).unwrap(), 0);
+            drop(server);
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        }
+        let found = count_time_wait(address.port()).unwrap();
+        assert_eq!((found.server_side, found.client_side), (0, 20));
     }
 }

@@ -265,6 +265,9 @@ pub struct PortRecord {
     pub time_wait_client: u64,
     /// Sockets in `TIME_WAIT` at the server's host at the end.
     pub time_wait_server: u64,
+    /// How long a port rests before it is used again (`net.ipv4.tcp_tw_reuse_delay`); only of `tcp-tw-reuse`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reuse_delay_ns: Option<u64>,
     /// What this way can sustain by arithmetic, connections a second; `null` when ports do not limit it.
     pub ceiling_per_second: Option<f64>,
     /// What the arithmetic is.

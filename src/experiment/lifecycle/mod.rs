@@ -13,12 +13,12 @@
 //! | `scenarios` | what is played, and the rules |
 //! | `play` | one scenario, or many |
 //! | `capture` | the frames as a file |
+//! | `ports` | a client's ports used up, and what helps |
 
 mod capture;
 mod hosts;
-
 mod play;
-
+mod ports;
 mod scenarios;
 mod scene;
 mod seen;
