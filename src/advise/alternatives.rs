@@ -22,8 +22,10 @@ pub struct Alternative {
     pub reason: String,
     /// Its packets at this scale, where they are known.
     pub packets_per_second: Option<f64>,
-    /// Its CPU likewise.
+    /// Its CPU likewise, both ends.
     pub cpu_milli_cores: Option<i64>,
+    /// Connections that its cost was measured at, which may be others than the chosen one's.
+    pub measured_connections: Option<u64>,
 }
 
 /// The interval of signs of life of `arm`, and how many ends of a connection give one.
@@ -72,7 +74,8 @@ pub(super) fn alternatives(
                 mechanism: arm.name(),
                 reason,
                 packets_per_second: price.as_ref().map(|cost| cost.packets_per_second),
-                cpu_milli_cores: price.map(|cost| cost.cpu_milli_cores.median),
+                cpu_milli_cores: price.as_ref().map(|cost| cost.cpu_milli_cores.median),
+                measured_connections: price.map(|cost| cost.measured_connections),
             }
         })
         .collect()

@@ -8,11 +8,12 @@ use super::choice::{AdviceError, Choice, choose, heartbeats_possible};
 use super::cost::{Cost, cost, far_off};
 use super::figures::Basis;
 use super::link::LinkFigure;
-use super::notice::{Blind, Suspected, blind, suspected};
+use super::notice::{Blind, Suspected, at_budget, blind, suspected};
 use super::timing::{Timing, outage};
 use super::words::span;
 use super::{Question, Source, doubts};
 use crate::arm::Arm;
+use crate::record::ThresholdPoint;
 use crate::units::{HumanCount, Nanos};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -40,7 +41,9 @@ pub struct Advice {
     pub not_noticed: Vec<Blind>,
     /// Whom they suspected wrongly in the fault lab, at its own detection budget.
     pub suspected_wrongly: Vec<Suspected>,
-    /// The fault lab the two above are from.
+    /// Living peers given up in the lab's outages at the detection budget nearest to the one advised; of heartbeats only.
+    pub suspected_at_budget: Vec<ThresholdPoint>,
+    /// The fault lab the three above are from.
     pub fault_lab: Source,
     /// The fault lab's detection budget.
     pub fault_lab_detect_within_ms: u64,
@@ -197,6 +200,7 @@ pub fn advise(question: &Question, basis: &Basis<'_>) -> Result<Advice, AdviceEr
         cost,
         not_noticed: blind(lab, arm, question.noticed_by),
         suspected_wrongly: suspected(lab, arm),
+        suspected_at_budget: at_budget(lab, arm, ms(timing.detects_within(arm))),
         fault_lab: lab.source.clone(),
         fault_lab_detect_within_ms: lab.detect_within_ms,
         why,

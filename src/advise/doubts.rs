@@ -30,7 +30,9 @@ pub(super) fn doubts(
         radio(question, arm, timing),
         burst(question, arm, timing),
         spread(question, arm, cost),
+        losses(question, arm, timing),
         overrides(arm, timing),
+        in_flight(arm),
         next_hop(arm),
     ]
     .into_iter()
@@ -212,6 +214,59 @@ fn overrides(arm: Arm, timing: &Timing) -> Option<Warning> {
             budget.keepalive_promise_s()
         ),
         "change the four numbers together",
+    ))
+}
+
+/// Living connections that end in an hour because as many probes or answers as the count were lost in a row.
+fn ended_by_loss(question: &Question, timing: &Timing) -> f64 {
+    let arrives = 1.0 - f64::from(question.link.loss_ppm()) / 1e6;
+    let unanswered = 1.0 - arrives * arrives;
+    let row = f64::from(timing.budget.keepalive_count);
+    let probed = float(question.connections * question.noticed_by.ends());
+    probed * 3600.0 / f64::from(timing.budget.keepalive_idle_s.max(1)) * unanswered.powf(row)
+}
+
+fn losses(question: &Question, arm: Arm, timing: &Timing) -> Option<Warning> {
+    if !arm.has_keepalive() {
+        return None;
+    }
+    let ended = ended_by_loss(question, timing);
+    (ended >= 1.0).then_some(())?;
+    let more = (timing.budget.keepalive_count + 1..=20).find(|misses| {
+        let asked = Question {
+            misses: Some(*misses),
+            ..*question
+        };
+        Timing::of(&asked, arm).is_ok_and(|timing| ended_by_loss(&asked, &timing) < 1.0)
+    });
+    let way_out = more.map_or_else(
+        || "give a longer --detect-within, or let both ends speak heartbeats, which are retransmitted".to_owned(),
+        |misses| format!("--misses {misses} brings it below one, for more packets"),
+    );
+    Some(warning(
+        "losses-in-a-row",
+        format!(
+            "a lost probe is not sent again: by the link's loss of {} ppm, were losses independent, {} lost in a row \
+             would end {} living connections an hour (arithmetic, not measured)",
+            HumanCount(question.link.loss_ppm().into()),
+            timing.budget.keepalive_count,
+            about(ended)
+        ),
+        &way_out,
+    ))
+}
+
+fn in_flight(arm: Arm) -> Option<Warning> {
+    if !arm.has_keepalive() {
+        return None;
+    }
+    Some(warning(
+        "silent-while-data-is-in-flight",
+        "keepalive sends nothing while data is unacknowledged (RFC 9293, 3.8.4): then TCP_USER_TIMEOUT alone decides, \
+         and where it cannot be set (nginx, Redis, the JDK, Node) retransmission goes on for some 15 minutes \
+         (tcp_retries2)"
+            .to_owned(),
+        "set it wherever the program lets you, or sysctl -w net.ipv4.tcp_retries2=8 (RFC 1122 asks for 100 s at least)",
     ))
 }
 

@@ -6,6 +6,7 @@
 
 use crate::record::{
     ArmRecord, CellRecord, Config, Environment, Estimate, Kind, MemoryPerConnection, Record,
+    ThresholdPoint,
 };
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +76,9 @@ pub struct Noticed {
     pub faults: Vec<NoticedCell>,
     /// With nothing broken, where anybody was given up.
     pub stresses: Vec<NoticedCell>,
+    /// Living peers given up in outages, by the detection budget; of `heartbeat`.
+    #[serde(default)]
+    pub thresholds: Vec<ThresholdPoint>,
 }
 
 /// Everything advice rests on.
@@ -168,6 +172,10 @@ impl Figures {
                 .map(noticed)
                 .filter(|cell| cell.noticed > 0)
                 .collect(),
+            thresholds: record
+                .detection
+                .as_ref()
+                .map_or_else(Vec::new, |lab| lab.thresholds.clone()),
         })
     }
 }

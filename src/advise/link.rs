@@ -24,8 +24,10 @@ pub enum Link {
 pub struct LinkFigure {
     /// What it is of.
     pub what: &'static str,
-    /// Milliseconds.
-    pub ms: u64,
+    /// In the unit below.
+    pub value: u64,
+    /// `ms`, or `ppm` for packets lost of a million.
+    pub unit: &'static str,
     /// Where it is from.
     pub source: &'static str,
 }
@@ -75,6 +77,16 @@ impl Link {
         })
     }
 
+    /// Packets lost of a million, independently of each other.
+    #[must_use]
+    pub const fn loss_ppm(self) -> u32 {
+        match self {
+            Self::Datacenter => 10,
+            Self::Internet => 5_000,
+            Self::Mobile | Self::Satellite => 10_000,
+        }
+    }
+
     /// How long a packet keeps the radio from sleeping, where there is one that would.
     #[must_use]
     pub const fn radio_tail(self) -> Option<Duration> {
@@ -89,7 +101,8 @@ impl Link {
     pub fn figures(self) -> Vec<LinkFigure> {
         let figure = |what, span: Duration, source| LinkFigure {
             what,
-            ms: u64::try_from(span.as_millis()).unwrap_or(u64::MAX),
+            value: u64::try_from(span.as_millis()).unwrap_or(u64::MAX),
+            unit: "ms",
             source,
         };
         let mut figures = vec![
@@ -115,6 +128,12 @@ impl Link {
                 },
             ),
         ];
+        figures.push(LinkFigure {
+            what: "packets lost, one by one",
+            value: self.loss_ppm().into(),
+            unit: "ppm",
+            source: "rule of thumb; real losses come in bursts",
+        });
         if let Some(tail) = self.radio_tail() {
             figures.push(figure(
                 "a packet keeps the radio awake for",
@@ -139,7 +158,7 @@ mod tests {
                     sourced || figure.source.starts_with(RULE_OF_THUMB),
                     "{figure:?}"
                 );
-                assert!(figure.ms > 0);
+                assert!(figure.value > 0);
             }
         }
     }

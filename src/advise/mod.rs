@@ -21,7 +21,10 @@ mod timing;
 mod words;
 
 #[cfg(test)]
-#[path = "tests.rs"]
+mod properties;
+#[cfg(test)]
+mod published;
+#[cfg(test)]
 mod tests;
 
 pub use alternatives::Alternative;

@@ -4,6 +4,7 @@
 
 use super::figures::{Noticed, NoticedCell};
 use crate::arm::{Arm, KeepaliveSide};
+use crate::record::ThresholdPoint;
 use serde::Serialize;
 
 /// A fault that an end does not notice.
@@ -65,6 +66,22 @@ pub(super) fn suspected(noticed: &Noticed, arm: Arm) -> Vec<Suspected> {
         given_up: cell.noticed,
     });
     cells.collect()
+}
+
+/// What the lab's outages did at the detection budget nearest to `within_ms`, where it was heartbeats'.
+pub(super) fn at_budget(noticed: &Noticed, arm: Arm, within_ms: u64) -> Vec<ThresholdPoint> {
+    if !arm.has_heartbeats() {
+        return Vec::new();
+    }
+    let points = &noticed.thresholds;
+    let nearest = points
+        .iter()
+        .map(|point| point.detect_within_ms)
+        .min_by_key(|budget| budget.abs_diff(within_ms));
+    let of_it = points
+        .iter()
+        .filter(|point| Some(point.detect_within_ms) == nearest);
+    of_it.copied().collect()
 }
 
 /// Faults that `chosen` notices where it must and `other` does not, each with the ends: `reset (server, client)`.

@@ -4,6 +4,7 @@
 
 use super::answer::{Advice, KernelRole, KernelSettings, Settings};
 use super::cost::Cost;
+use super::link::LinkFigure;
 use super::words::{about, float, paragraph, span};
 use crate::record::Estimate;
 use crate::units::{HumanBytes, HumanCount, HumanNanos, Nanos};
@@ -143,28 +144,36 @@ fn cost(advice: &Advice, cost: &Cost) -> String {
     let mut text = row(
         "CPU",
         &format!(
-            "{} cores, both ends together: {} events/s × {}",
-            cores(cost.cpu_milli_cores.median),
-            about(cost.events_per_second),
-            per_event(&cost.cpu_ns_per_event)
-        ),
-    );
-    if let Some(Estimate { median, .. }) = cost.server_cpu_milli_cores {
-        text += &row("", &format!("of it the server's process {}", cores(median)));
-    }
-    text += &row(
-        "network",
-        &format!(
-            "{} packets/s, {}B/s at IP level, both ways",
-            about(cost.packets_per_second),
-            about(cost.wire_bytes_per_second)
+            "{} cores, both ends together",
+            cores(cost.cpu_milli_cores.median)
         ),
     );
     text += &row(
         "",
         &format!(
-            "{}B per connection and hour",
-            about(float(cost.wire_bytes_per_connection_hour))
+            "{} events/s × {}",
+            about(cost.events_per_second),
+            per_event(&cost.cpu_ns_per_event)
+        ),
+    );
+    // Probes are the kernel's: what the process is charged with then is chance.
+    if let (Some(server), Some(_)) = (cost.server_cpu_milli_cores, advice.settings.heartbeat) {
+        let of_it = format!("of it the server's process {}", cores(server.median));
+        text += &row("", &of_it);
+    }
+    text += &row(
+        "network",
+        &format!(
+            "{} packets/s, {}/s at IP level, both ways",
+            about(cost.packets_per_second),
+            bytes(cost.wire_bytes_per_second)
+        ),
+    );
+    text += &row(
+        "",
+        &format!(
+            "{} per connection and hour",
+            bytes(float(cost.wire_bytes_per_connection_hour))
         ),
     );
     if let (Some(each), Some(all)) = (cost.memory_bytes_per_connection, cost.memory_bytes) {
@@ -214,7 +223,17 @@ fn nanos(value: i64) -> String {
 }
 
 fn cores(milli: i64) -> String {
-    about(float(u64::try_from(milli).unwrap_or_default()) / 1e3)
+    match u64::try_from(milli) {
+        Ok(milli) if milli > 0 => about(float(milli) / 1e3),
+        _ => "under 0.001".to_owned(),
+    }
+}
+
+/// `12.5 MB`.
+fn bytes(value: f64) -> String {
+    let said = about(value);
+    let number = said.trim_end_matches(['k', 'M', 'G']);
+    format!("{number} {}B", &said[number.len()..])
 }
 
 fn blind(advice: &Advice) -> String {
@@ -261,6 +280,18 @@ fn suspected(advice: &Advice) -> String {
             ),
         );
     }
+    for point in &advice.suspected_at_budget {
+        text += &paragraph(
+            "  - ",
+            &format!(
+                "at a budget of {}, an outage of {}: {} of {} living peers given up by heartbeat",
+                millis(point.detect_within_ms),
+                millis(point.outage_ms),
+                point.false_suspicions,
+                point.connections
+            ),
+        );
+    }
     text
 }
 
@@ -274,7 +305,12 @@ fn alternatives(advice: &Advice) -> String {
             .packets_per_second
             .zip(other.cpu_milli_cores)
             .map(|(packets, milli)| {
-                format!(" [{} packets/s, {} cores]", about(packets), cores(milli))
+                let at = HumanCount(other.measured_connections.unwrap_or_default());
+                let packets = about(packets);
+                format!(
+                    " [{packets} packets/s, {} cores measured at {at}]",
+                    cores(milli)
+                )
             });
         let reason = format!("{}{}", other.reason, price.unwrap_or_default());
         row(other.mechanism, &reason)
@@ -295,6 +331,13 @@ fn warnings(advice: &Advice) -> String {
     rows.collect()
 }
 
+fn said(figure: &LinkFigure) -> String {
+    match figure.unit {
+        "ms" => millis(figure.value),
+        unit => format!("{} {unit}", HumanCount(figure.value)),
+    }
+}
+
 fn assumed(advice: &Advice) -> String {
     let figures = advice.asked.link_figures.iter();
     figures
@@ -305,7 +348,7 @@ fn assumed(advice: &Advice) -> String {
                     "--link {}: {} {} ({})",
                     advice.asked.link,
                     figure.what,
-                    millis(figure.ms),
+                    said(figure),
                     figure.source
                 ),
             )

@@ -39,12 +39,12 @@ impl Timing {
     /// [`BudgetError`] when no number of misses keeps it.
     pub(super) fn of(question: &Question, arm: Arm) -> Result<Self, BudgetError> {
         if let Some(misses) = question.misses {
-            return Self::with(question, arm, misses);
+            return Self::with_misses(question, arm, misses);
         }
         let outage = outage(question);
-        let mut last = Self::with(question, arm, MISSES[0]);
+        let mut last = Self::with_misses(question, arm, MISSES[0]);
         for misses in MISSES {
-            if let Ok(timing) = Self::with(question, arm, misses) {
+            if let Ok(timing) = Self::with_misses(question, arm, misses) {
                 if timing.survives(arm) >= outage {
                     return Ok(timing);
                 }
@@ -54,7 +54,15 @@ impl Timing {
         last
     }
 
-    fn with(question: &Question, arm: Arm, misses: u32) -> Result<Self, BudgetError> {
+    /// The timing with so many misses.
+    ///
+    /// # Errors
+    /// [`BudgetError`] when they cannot be kept.
+    pub(super) fn with_misses(
+        question: &Question,
+        arm: Arm,
+        misses: u32,
+    ) -> Result<Self, BudgetError> {
         let within = question.detect_within;
         let natural = Budget::derive(within, misses)?;
         let limit = question.middlebox_idle.map(|idle| idle / 2);
