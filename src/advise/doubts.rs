@@ -162,7 +162,9 @@ fn burst(question: &Question, arm: Arm, timing: &Timing) -> Option<Warning> {
     if !arm.has_keepalive() {
         return None;
     }
-    let burst = predict_burst(question.connections, timing.budget.keepalive_idle_s, HZ, 1);
+    // both ends of a connection on one host: the only place where it matters
+    let probing = question.connections * question.noticed_by.ends();
+    let burst = predict_burst(probing, timing.budget.keepalive_idle_s, HZ, 1);
     (burst > BACKLOG).then_some(())?;
     Some(warning(
         "keepalive-bursts",

@@ -215,7 +215,13 @@ fn who_must_notice_decides_about_the_ack() {
     assert_eq!(cost.measured_arm, "keepalive");
     let idle_s = advice.settings.keepalive.unwrap().idle_s;
     assert!((cost.events_per_second - 500_000.0 / f64::from(idle_s)).abs() < 0.1);
-    assert!(codes(&advice).contains(&"keepalive-bursts"));
+    let burst = advice
+        .warnings
+        .iter()
+        .find(|one| one.code == "keepalive-bursts");
+    let probes = crate::measure::keepalive::predict_burst(500_000, idle_s, 250, 1);
+    let sysctl = format!("netdev_max_backlog={probes};");
+    assert!(burst.unwrap().advice.contains(&sysctl), "{burst:?}");
 }
 
 /// The bound that advice goes by is one that the fault lab has seen kept.
