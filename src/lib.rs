@@ -29,7 +29,8 @@
 //!
 //! Four experiments order the halves about: `compare` (what each mechanism costs), `scale` (how far a machine goes),
 //! `detect` (who notices which fault, and when; the halves then sit on hosts of a laboratory, network namespaces with a
-//! router between them) and `storm` (everybody dropped at once).
+//! router between them) and `storm` (everybody dropped at once). `advise` measures nothing: it makes settings of a question,
+//! and their cost of what the others left.
 //!
 //! # Layers
 //!
@@ -38,7 +39,7 @@
 //! ```text
 //!  main
 //!  cli
-//!  experiment                                   report (reads a record, nothing else)
+//!  experiment     advise (pure)                 report (reads a record, nothing else)
 //!  half  control
 //!  server  load  environment
 //!  bank  arm
@@ -62,6 +63,7 @@
 //! * Keepalive's probes are counted by the kernel as attempted, not as delivered; what was delivered is told from
 //!   the interface's counters.
 
+pub mod advise;
 pub mod arm;
 pub mod bank;
 pub mod cli;

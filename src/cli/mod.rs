@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod advise;
 mod audit;
 mod compare;
 mod detect;
@@ -50,6 +51,7 @@ enum Command {
     Scale(Box<scale::ScaleArgs>),
     Detect(Box<detect::DetectArgs>),
     Storm(Box<storm::StormArgs>),
+    Advise(Box<advise::AdviseArgs>),
     Serve(Box<serve::ServeArgs>),
     Load(Box<load::LoadArgs>),
     Report(report::ReportArgs),
@@ -61,6 +63,7 @@ fn dispatch(command: &Command) -> Result<(), Failure> {
         Command::Scale(args) => scale::run(args),
         Command::Detect(args) => detect::run(args),
         Command::Storm(args) => storm::run(args),
+        Command::Advise(args) => advise::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Load(args) => load::run(args),
         Command::Report(args) => report::run(args),

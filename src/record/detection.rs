@@ -136,7 +136,7 @@ pub struct ClaimRecord {
 }
 
 /// One threshold: how fast it finds the dead, how often it suspects the living.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ThresholdPoint {
     /// The detection budget.

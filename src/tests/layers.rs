@@ -6,7 +6,7 @@
 //! ```text
 //! main
 //! cli
-//! experiment | report
+//! experiment | advise | report
 //! control, half
 //! server | load | environment
 //! bank
@@ -80,11 +80,14 @@ const RULES: &[(&str, &[&str])] = &[
             "units",
         ],
     ),
+    // Of the meters only what foretells bursts.
+    ("advise", &["arm", "measure", "record", "socket", "units"]),
     ("report", &["record", "units"]),
     (
         "cli",
         &[
             "experiment",
+            "advise",
             "report",
             "half",
             "control",
