@@ -13,6 +13,9 @@ mod controlled;
 #[path = "cli/disturbances.rs"]
 mod disturbances;
 #[cfg(test)]
+#[path = "cli/frames.rs"]
+mod frames;
+#[cfg(test)]
 #[path = "cli/halves.rs"]
 mod halves;
 #[cfg(test)]

@@ -1,39 +1,11 @@
-//! Peers that are no load generators: noise, and a half-closed connection.
+//! Peers that are no load generators: noise, silence, a server that never answers. How they end is in `lifecycle`.
 
 use super::child::{run, serve};
+use super::frames::{expect_ack, heartbeat, peer};
 use nix::sys::signal::Signal;
-use ringbeat::protocol::{FRAME_BYTES, Frame, Kind};
-use ringbeat::units::Nanos;
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::time::Duration;
-
-fn peer(port: u16) -> TcpStream {
-    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_mins(1)))
-        .unwrap();
-    stream
-}
-
-fn heartbeat(sequence: u32) -> [u8; FRAME_BYTES] {
-    let frame = Frame {
-        kind: Kind::Heartbeat,
-        sequence,
-        sent_at: Nanos(7),
-    };
-    frame.encode()
-}
-
-fn expect_ack(stream: &mut TcpStream, sequence: u32) {
-    let mut bytes = [0; FRAME_BYTES];
-    stream.read_exact(&mut bytes).unwrap();
-    let ack = Frame::decode(&bytes).unwrap();
-    assert_eq!(
-        (ack.kind, ack.sequence, ack.sent_at),
-        (Kind::Ack, sequence, Nanos(7))
-    );
-}
 
 #[test]
 fn noise_costs_its_own_connection_and_no_other() {
@@ -57,19 +29,6 @@ fn noise_costs_its_own_connection_and_no_other() {
     for words in ["protocol-error 1", "bad-magic 1", "drained 1", "accepted 2"] {
         assert!(ended.stdout.contains(words), "{words}: {ended:#?}");
     }
-}
-
-#[test]
-fn a_half_closed_peer_gets_its_ack_and_then_the_end() {
-    let (server, port) = serve("--preset relaxed");
-    let mut stream = peer(port);
-    stream.write_all(&heartbeat(9)).unwrap();
-    stream.shutdown(Shutdown::Write).unwrap();
-    expect_ack(&mut stream, 9);
-    assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0);
-    server.signal(Signal::SIGTERM);
-    let ended = server.wait();
-    assert!(ended.stdout.contains("peer-closed 1"), "{ended:#?}");
 }
 
 #[test]

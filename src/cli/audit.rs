@@ -16,6 +16,8 @@ pub(super) struct Audit {
     established: u64,
     held: u64,
     lost: BTreeMap<String, u64>,
+    /// Connects that had no answer yet.
+    unanswered: u64,
     /// First connects that failed.
     failed: BTreeMap<i32, u64>,
     /// What was lost was to come back, and so many did.
@@ -38,6 +40,7 @@ impl Audit {
             established: totals.established - totals.reconnects_established,
             held: totals.open,
             lost,
+            unanswered: totals.connecting,
             failed,
             returned: None,
         }
@@ -68,6 +71,9 @@ impl Audit {
                 .map(|(name, count)| format!("{name} {count}"))
                 .collect();
             write!(text, " ({})", causes.join(", ")).unwrap_or_default();
+        }
+        if self.unanswered > 0 {
+            write!(text, ", unanswered {}", HumanCount(self.unanswered)).unwrap_or_default();
         }
         if let Some(returned) = self.returned {
             write!(text, ", came back {}", HumanCount(returned)).unwrap_or_default();
@@ -107,6 +113,14 @@ impl Audit {
                 HumanCount(self.asked)
             ));
         }
+        if self.unanswered > 0 && self.established < self.asked {
+            sentences.push(format!(
+                "{} connects were not answered yet: is the accept queue of {} full (`nstat -az TcpExtListenDrops` \
+                 there), or a firewall in between? The kernel sends a SYN again after 1, 3, 7 … s",
+                HumanCount(self.unanswered),
+                shown(targets)
+            ));
+        }
         for (errno, count) in &self.failed {
             sentences.push(format!(
                 "{} × {}",
@@ -133,23 +147,33 @@ impl Audit {
     }
 }
 
-/// Why a connect failed, and what to do.
-fn connect_failure(errno: i32, targets: &[SocketAddrV4]) -> String {
-    let target = match targets {
+fn shown(targets: &[SocketAddrV4]) -> String {
+    match targets {
         [one] => one.to_string(),
         [first, .., last] => format!("{first} to {last}"),
         [] => String::new(),
-    };
+    }
+}
+
+/// Why a connect failed, and what to do.
+fn connect_failure(errno: i32, targets: &[SocketAddrV4]) -> String {
+    let target = shown(targets);
     match errno {
         libc::EADDRNOTAVAIL => format!(
             "no local port was left (EADDRNOTAVAIL): net.ipv4.ip_local_port_range bounds the \
              connections from one address to one address and port, here {target}; give more --target \
              addresses (loopback:PORT does so by itself) or more --source-addresses, or widen the range with \
-             `sudo sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"`"
+             `sudo sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"`; ports of connections that this host ended \
+             first rest for a minute (`ss -tan state time-wait`), which --abort spares and \
+             net.ipv4.tcp_tw_reuse=1 shortens to a second"
         ),
         libc::ECONNREFUSED => format!(
             "nobody listens at {target} (ECONNREFUSED): start `ringbeat serve` there, or check \
              the address and port"
+        ),
+        libc::ECONNRESET => format!(
+            "{target} answered and took it back (ECONNRESET): is its accept queue full with \
+             net.ipv4.tcp_abort_on_overflow=1, or does a box in between reset connections?"
         ),
         libc::EMFILE => "the process has no descriptor left (EMFILE): raise the limit with \
                          `ulimit -n`"
@@ -197,6 +221,9 @@ fn loss(cause: &str) -> &'static str {
         "keepalive-timeout" => {
             "keepalive gave them up; see drops in `/proc/net/softnet_stat`, and raise \
              net.core.netdev_max_backlog"
+        }
+        "retransmission-timeout" => {
+            "nobody acknowledged what was sent; is the server, or the way to it, gone without a word?"
         }
         "unreachable" => {
             "the network has no way to the server any more; see `ip route get` and `ip neigh`"
@@ -269,10 +296,27 @@ mod tests {
     }
 
     #[test]
+    fn connects_without_an_answer_are_told() {
+        let totals = Counters {
+            open: 1,
+            established: 1,
+            connecting: 4,
+            ..Counters::default()
+        };
+        let audit = Audit::of(5, &totals);
+        assert!(audit.line().ends_with("lost 0, unanswered 4"));
+        let complaint = audit.complaint(&target()).unwrap();
+        let words = "4 connects were not answered yet: is the accept queue of 127.0.0.1:7000 full";
+        assert!(complaint.contains(words), "{complaint}");
+    }
+
+    #[test]
     fn failed_connects_come_with_a_remedy() {
         for (errno, words) in [
             (libc::EADDRNOTAVAIL, "net.ipv4.ip_local_port_range"),
             (libc::EADDRNOTAVAIL, "more --target addresses"),
+            (libc::EADDRNOTAVAIL, "tcp_tw_reuse=1"),
+            (libc::ECONNRESET, "tcp_abort_on_overflow"),
             (libc::ECONNREFUSED, "nobody listens at 127.0.0.1:7000"),
             (libc::EMFILE, "ulimit -n"),
             (libc::ENFILE, "fs.file-max"),

@@ -217,6 +217,22 @@ pub(super) fn counted(totals: &Counters) -> Vec<(&'static str, String)> {
     vec![
         ("ended", joined(&totals.closed)),
         (
+            "ended by us",
+            format!(
+                "with FIN {}, with RST {}",
+                HumanCount(totals.ended_with_fin),
+                HumanCount(totals.ended_with_rst)
+            ),
+        ),
+        (
+            "ended by peer",
+            format!(
+                "half-closed and still answered {}, with a heartbeat unanswered {}",
+                HumanCount(totals.half_closed),
+                HumanCount(totals.ended_unanswered)
+            ),
+        ),
+        (
             "heartbeats",
             format!(
                 "sent {}, received {}, skipped {}",

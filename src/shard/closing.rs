@@ -43,18 +43,6 @@ impl Shard {
         count
     }
 
-    /// Ends a connection of our own will.
-    pub(super) fn end(&mut self, index: u32, cause: CloseCause, abort: bool, cx: &mut Context<'_>) {
-        if abort
-            && let Some(token) = self.table.token(index, TokenKind::Abort)
-            && let Some(connection) = self.table.at_mut(index)
-        {
-            let slot = connection.slot;
-            cx.operations.push_back(Operation::Abort { slot, token });
-        }
-        self.close(index, cause, cx);
-    }
-
     /// What an errno of an established socket means.
     pub(super) fn cause_of(&self, errno: i32) -> CloseCause {
         match errno {
@@ -77,6 +65,11 @@ impl Shard {
     /// that was not sent, for as long as the kernel repeats it (`tcp_orphan_retries`, ip-sysctl), a minute and more; and
     /// should the peer live after all, the RST tells it at once.
     pub(super) fn close(&mut self, index: u32, cause: CloseCause, cx: &mut Context<'_>) {
+        self.end(index, cause, cause.is_verdict(), cx);
+    }
+
+    /// As [`close`](Self::close), with a RST when `abort`.
+    pub(super) fn end(&mut self, index: u32, cause: CloseCause, abort: bool, cx: &mut Context<'_>) {
         let Some(watch) = self.table.token(index, self.reads_kind()) else {
             return;
         };
@@ -89,15 +82,16 @@ impl Shard {
             ordinal,
             ..
         } = connection;
+        if abort {
+            let token = watch.with_kind(TokenKind::Abort);
+            cx.operations.push_back(Operation::Abort { slot, token });
+        }
         if state == State::Open {
             self.counters.open -= 1;
             self.counters.closed(cause);
+            self.count_how(&connection, cause, abort);
             self.log(ordinal, cause, cx.now);
             self.note_end(ordinal, cause, cx.now);
-            if cause.is_verdict() {
-                let token = watch.with_kind(TokenKind::Abort);
-                cx.operations.push_back(Operation::Abort { slot, token });
-            }
             cx.operations.push_back(Operation::Cancel { target: watch });
         } else {
             self.counters.connecting -= 1;
@@ -114,6 +108,18 @@ impl Shard {
                 self.detector.forget(index);
                 self.schedule.cancel(index);
             }
+        }
+    }
+
+    /// Counts who ended an established connection and how, beside the cause.
+    fn count_how(&mut self, connection: &Connection, cause: CloseCause, abort: bool) {
+        let owed = connection.unanswered != connection.sequence;
+        if abort {
+            self.counters.ended_with_rst += 1;
+        } else if cause.is_ours() {
+            self.counters.ended_with_fin += 1;
+        } else if owed && matches!(self.settings.role, Role::Sender { acked: true }) {
+            self.counters.ended_unanswered += 1;
         }
     }
 

@@ -21,6 +21,17 @@ pub(crate) enum State {
     Open,
 }
 
+/// Whether only one direction of a connection is still open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HalfClosed {
+    /// Both are, or both are not.
+    No,
+    /// The peer's is not.
+    Seen,
+    /// And something was sent on ours since: it has been counted.
+    Answered,
+}
+
 /// One TCP connection of a shard.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Connection {
@@ -39,6 +50,8 @@ pub(crate) struct Connection {
     pub(crate) state: State,
     /// The peer has sent its end (FIN or error): read until it comes.
     pub(crate) ending: bool,
+    /// The peer has sent its FIN and reads on, as far as is known.
+    pub(crate) half_closed: HalfClosed,
     /// The watch ended although the connection lives; arm it again once the data is read.
     pub(crate) watch_ended: bool,
 }
@@ -94,6 +107,7 @@ impl Table {
             ordinal,
             state,
             ending: false,
+            half_closed: HalfClosed::No,
             watch_ended: false,
         });
         index

@@ -59,6 +59,20 @@ impl CloseCause {
         matches!(self, Self::HeartbeatTimeout | Self::AnswerTimeout)
     }
 
+    /// Whether this end began the end: with a FIN, unless it gave the peer up or was asked to abort.
+    #[must_use]
+    pub const fn is_ours(self) -> bool {
+        matches!(
+            self,
+            Self::HeartbeatTimeout
+                | Self::AnswerTimeout
+                | Self::ProtocolError
+                | Self::ShortSend
+                | Self::Drained
+                | Self::Churned
+        )
+    }
+
     /// The cause as the record names it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -131,6 +145,21 @@ pub struct Counters {
     pub reconnects_failed: BTreeMap<i32, u64>,
     /// Ended connections by [`CloseCause::name`].
     pub closed: BTreeMap<String, u64>,
+    /// Of these, the ones we ended with a FIN. Where the peer's bytes were still unread the kernel sends a RST in its
+    /// place (RFC 2525, section 2.17), as it may after a protocol error.
+    #[serde(default)]
+    pub ended_with_fin: u64,
+    /// The ones we ended with a RST: peers given up, and all when asked to abort.
+    #[serde(default)]
+    pub ended_with_rst: u64,
+    /// Connections whose peer had sent its FIN and was still answered. Not seen by reads that tell of a FIN only when
+    /// everything before it has been handed over ([`Reads::Stream`](super::Reads::Stream)).
+    #[serde(default)]
+    pub half_closed: u64,
+    /// Connections that the peer or the kernel ended while a heartbeat of ours had no ack: nobody knows whether it
+    /// arrived.
+    #[serde(default)]
+    pub ended_unanswered: u64,
     /// Protocol errors by reason.
     pub protocol_errors: BTreeMap<String, u64>,
     /// Times a ring's completion queue overflowed.
@@ -198,6 +227,10 @@ impl Counters {
             (&mut self.watches_rearmed, other.watches_rearmed),
             (&mut self.buffers_exhausted, other.buffers_exhausted),
             (&mut self.table_full, other.table_full),
+            (&mut self.ended_with_fin, other.ended_with_fin),
+            (&mut self.ended_with_rst, other.ended_with_rst),
+            (&mut self.half_closed, other.half_closed),
+            (&mut self.ended_unanswered, other.ended_unanswered),
             (&mut self.completion_overflows, other.completion_overflows),
             (&mut self.enters, other.enters),
         ] {

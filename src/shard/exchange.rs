@@ -3,7 +3,7 @@
 //! Does not accept, connect or watch (see [the shard](super)). Times are nanoseconds of the caller's clock; an
 //! ack carries its heartbeat's `sent_at` back, so no send time is stored per connection.
 
-use super::connection::Connection;
+use super::connection::{Connection, HalfClosed};
 use super::{CloseCause, Context, Role, Shard, TURN_BUDGET};
 use crate::protocol::{Frame, Kind, decode_stream};
 use crate::ring::{Completion, Operation, RECEIVE_BYTES, TokenKind};
@@ -236,6 +236,10 @@ impl Shard {
             return;
         };
         let slot = connection.slot;
+        if connection.half_closed == HalfClosed::Seen {
+            connection.half_closed = HalfClosed::Answered;
+            self.counters.half_closed += 1;
+        }
         cx.operations.push_back(Operation::Send {
             slot,
             bytes: frame.encode(),

@@ -40,7 +40,7 @@ use crate::detector::Detector;
 use crate::ring::{Completion, Operation, TokenKind};
 use crate::units::{Nanos, TickClock};
 use crate::wheel::Wheel;
-use connection::Table;
+use connection::{HalfClosed, Table};
 use std::collections::VecDeque;
 
 /// Wheel entries looked at, or timers of a sweep expired, per tick, so that a mass expiry cannot hold up the
@@ -234,6 +234,12 @@ impl Shard {
                 connection.watch_ended |= !completion.more;
                 let ends = libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR;
                 connection.ending |= events & u32::from(ends.cast_unsigned()) != 0;
+                // Of a connection that was reset both directions are over, which POLLHUP says (tcp_poll).
+                let over = u32::from((libc::POLLHUP | libc::POLLERR).cast_unsigned());
+                let fin = u32::from(libc::POLLRDHUP.cast_unsigned());
+                if events & (fin | over) == fin && connection.half_closed == HalfClosed::No {
+                    connection.half_closed = HalfClosed::Seen;
+                }
                 let slot = connection.slot;
                 let token = completion.token.with_kind(TokenKind::Receive);
                 cx.operations.push_back(Operation::Receive { slot, token });

@@ -121,9 +121,12 @@ pub(super) fn serve(listener: &Socket, closes: bool, over: &AtomicBool) -> io::R
     while !over.load(Ordering::Relaxed) {
         let mut connection = match listener.accept() {
             Ok((connection, _)) => connection,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
-            Err(error) => return Err(error),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock
+                | io::ErrorKind::Interrupted
+                | io::ErrorKind::ConnectionAborted => continue,
+                _ => return Err(error),
+            },
         };
         // How this one ends is the client's to count.
         let _ = greet(&mut connection, closes);
@@ -162,8 +165,10 @@ pub(super) fn connect_and_end(way: Way, turn: u8) -> io::Result<()> {
 }
 
 fn expect_end(socket: &mut Socket) -> io::Result<()> {
-    match socket.read(&mut [0])? {
-        0 => Ok(()),
-        _ => Err(io::ErrorKind::InvalidData.into()),
+    // It goes on after an interruption, which read(2) on a socket with a time limit does not (signal(7)).
+    match socket.read_exact(&mut [0]) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => Err(io::ErrorKind::InvalidData.into()),
     }
 }
