@@ -18,7 +18,7 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
 };
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Established sockets of one port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,21 +57,115 @@ pub fn count_connections(port: u16) -> Result<Established, OsError> {
     )
 }
 
+/// Counts the sockets of `port` in `TIME_WAIT`: whoever holds them sent the first FIN.
+///
+/// # Errors
+/// As [`count_established`].
+pub fn count_time_wait(port: u16) -> Result<Established, OsError> {
+    count(port, &StateFlags::TIME_WAIT)
+}
+
 fn count(port: u16, states: &StateFlags) -> Result<Established, OsError> {
     let mut found = Established::default();
-    let mut buffer = vec![0_u8; 64 << 10];
-    for family in [AF_INET, AF_INET6] {
-        dump(family, states, port, &mut buffer, &mut found).map_err(|failure| match failure {
-            DumpError::Io(source) => OsError::Refused {
-                call: "sock_diag",
-                source,
-                advice: "the kernel needs CONFIG_INET_DIAG and the sandbox must allow \
-                         AF_NETLINK sockets; `ss -t` fails likewise",
-            },
-            DumpError::Answer(text) => OsError::malformed("sock_diag", "an inet_diag_msg", text),
-        })?;
-    }
+    Dump::open()?.each(states, |_, own, peer| {
+        found.server_side += u64::from(own == port);
+        found.client_side += u64::from(peer == port);
+    })?;
     Ok(found)
+}
+
+/// The handshakes of a port that are under way, in the network namespace of the thread that opened it.
+#[derive(Debug)]
+pub struct Handshakes {
+    dump: Dump,
+    port: u16,
+}
+
+impl Handshakes {
+    /// Watches over the listeners of `port`.
+    ///
+    /// # Errors
+    /// As [`count_established`].
+    pub fn open(port: u16) -> Result<Self, OsError> {
+        let dump = Dump::open()?;
+        Ok(Self { dump, port })
+    }
+
+    /// Connections that wait in the listeners' accept queues. Costs some microseconds: listeners have a table of their
+    /// own.
+    ///
+    /// # Errors
+    /// As [`count_established`].
+    pub fn accept_waiting(&mut self) -> Result<u64, OsError> {
+        let (port, mut waiting) = (self.port, 0);
+        self.dump.each(&StateFlags::LISTEN, |payload, own, _| {
+            // idiag_rqueue of a listener is sk_ack_backlog (tcp_diag_get_info, net/ipv4/tcp_diag.c).
+            let queued = payload.get(56..).and_then(<[u8]>::first_chunk::<4>);
+            if own == port {
+                waiting += queued.map_or(0, |raw| u64::from(u32::from_ne_bytes(*raw)));
+            }
+        })?;
+        Ok(waiting)
+    }
+
+    /// Sockets in `SYN_RECV`. Walks the table of all the machine's sockets: tens of milliseconds when it holds millions.
+    ///
+    /// # Errors
+    /// As [`count_established`].
+    pub fn syn_received(&mut self) -> Result<u64, OsError> {
+        let (port, mut count) = (self.port, 0);
+        self.dump.each(&StateFlags::SYN_RECV, |_, own, _| {
+            count += u64::from(own == port);
+        })?;
+        Ok(count)
+    }
+}
+
+/// A socket that asks for dumps, and where the answers are put.
+#[derive(Debug)]
+struct Dump {
+    netlink: OwnedFd,
+    buffer: Vec<u8>,
+}
+
+impl Dump {
+    fn open() -> Result<Self, OsError> {
+        let netlink = socket(
+            AddressFamily::Netlink,
+            SockType::Datagram,
+            SockFlag::SOCK_CLOEXEC,
+            SockProtocol::NetlinkSockDiag,
+        )
+        .map_err(|errno| told(DumpError::from(errno)))?;
+        Ok(Self {
+            netlink,
+            buffer: vec![0; 64 << 10],
+        })
+    }
+
+    /// Calls `visit` with every socket in `states`, IPv4 and IPv6: what the kernel says of it, its own port, its peer's.
+    fn each(
+        &mut self,
+        states: &StateFlags,
+        mut visit: impl FnMut(&[u8], u16, u16),
+    ) -> Result<(), OsError> {
+        for family in [AF_INET, AF_INET6] {
+            dump(&self.netlink, family, states, &mut self.buffer, &mut visit).map_err(told)?;
+        }
+        Ok(())
+    }
+}
+
+fn told(failure: DumpError) -> OsError {
+    match failure {
+        DumpError::Io(source) => OsError::Refused {
+            call: "sock_diag",
+            source,
+            advice: "the kernel needs CONFIG_INET_DIAG and the sandbox must allow \
+                     AF_NETLINK sockets; `ss -t` fails likewise",
+        },
+        DumpError::Answer(text) => OsError::malformed("sock_diag", "an inet_diag_msg", text),
+    }
 }
 
 enum DumpError {
@@ -86,18 +180,12 @@ impl From<nix::errno::Errno> for DumpError {
 }
 
 fn dump(
+    netlink: &OwnedFd,
     family: u8,
     states: &StateFlags,
-    port: u16,
     buffer: &mut [u8],
-    found: &mut Established,
+    visit: &mut impl FnMut(&[u8], u16, u16),
 ) -> Result<(), DumpError> {
-    let netlink = socket(
-        AddressFamily::Netlink,
-        SockType::Datagram,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::NetlinkSockDiag,
-    )?;
     send(
         netlink.as_raw_fd(),
         &request(family, states.clone()),
@@ -109,7 +197,7 @@ fn dump(
                 let datagram = buffer
                     .get(..length)
                     .ok_or(DumpError::Answer("a datagram longer than the buffer"))?;
-                if tally(datagram, port, found)? == Progress::Done {
+                if tally(datagram, visit)? == Progress::Done {
                     return Ok(());
                 }
             }
@@ -141,8 +229,11 @@ fn request(family: u8, states: StateFlags) -> Vec<u8> {
     bytes
 }
 
-/// Counts the sockets in one datagram of the answer.
-fn tally(mut datagram: &[u8], port: u16, found: &mut Established) -> Result<Progress, DumpError> {
+/// Visits the sockets in one datagram of the answer.
+fn tally(
+    mut datagram: &[u8],
+    visit: &mut impl FnMut(&[u8], u16, u16),
+) -> Result<Progress, DumpError> {
     while !datagram.is_empty() {
         let message = NetlinkBuffer::new_checked(datagram)
             .map_err(|_| DumpError::Answer("a cut netlink message"))?;
@@ -160,8 +251,8 @@ fn tally(mut datagram: &[u8], port: u16, found: &mut Established) -> Result<Prog
                 let Some([_, _, _, _, s0, s1, d0, d1]) = payload.first_chunk::<8>() else {
                     return Err(DumpError::Answer("a cut socket header"));
                 };
-                found.server_side += u64::from(u16::from_be_bytes([*s0, *s1]) == port);
-                found.client_side += u64::from(u16::from_be_bytes([*d0, *d1]) == port);
+                let ports = [[*s0, *s1], [*d0, *d1]].map(u16::from_be_bytes);
+                visit(payload, ports[0], ports[1]);
             }
         }
         let padded = (message.length() as usize).next_multiple_of(4);
@@ -197,40 +288,31 @@ mod tests {
     }
 
     #[test]
-    fn ports_are_matched_on_both_sides_until_the_end_mark() {
-        let mut found = Established::default();
+    fn every_socket_is_visited_until_the_end_mark() {
+        let mut found = Vec::new();
+        let mut visit = |_: &[u8], own, peer| found.push((own, peer));
         let mut bytes = [
             socket_message(7000, 40000),
             socket_message(40000, 7000),
             socket_message(1, 2),
         ]
         .concat();
-        assert!(matches!(
-            tally(&bytes, 7000, &mut found),
-            Ok(Progress::More)
-        ));
-        let counted = (found.server_side, found.client_side);
-        assert_eq!(counted, (1, 1));
+        assert!(matches!(tally(&bytes, &mut visit), Ok(Progress::More)));
         bytes.extend(control_message(NLMSG_DONE, 0));
-        assert!(matches!(
-            tally(&bytes, 7000, &mut found),
-            Ok(Progress::Done)
-        ));
+        assert!(matches!(tally(&bytes, &mut visit), Ok(Progress::Done)));
+        assert_eq!(found, [(7000, 40000), (40000, 7000), (1, 2)].repeat(2));
     }
 
     #[test]
     fn refusals_and_cut_answers_are_errors() {
-        let mut found = Established::default();
+        let mut nobody = |_: &[u8], _, _| panic!("there is no socket in it");
         let refused = control_message(NLMSG_ERROR, -2);
         assert!(
-            matches!(tally(&refused, 1, &mut found), Err(DumpError::Io(error))
+            matches!(tally(&refused, &mut nobody), Err(DumpError::Io(error))
             if error.raw_os_error() == Some(2))
         );
         let cut = &socket_message(1, 2)[..40];
-        assert!(matches!(
-            tally(cut, 1, &mut found),
-            Err(DumpError::Answer(_))
-        ));
+        assert!(matches!(tally(cut, &mut nobody), Err(DumpError::Answer(_))));
     }
 
     #[test]
@@ -253,7 +335,18 @@ mod tests {
             let found = count_established(address.port()).unwrap();
             let counted = (found.server_side, found.client_side);
             assert_eq!(counted, (300, 300), "{address}");
+            let mut handshakes = Handshakes::open(address.port()).unwrap();
+            let waiting: Vec<_> = (0..7)
+                .map(|_| TcpStream::connect(address).unwrap())
+                .collect();
+            assert_eq!(handshakes.accept_waiting().unwrap(), 7, "{address}");
+            assert_eq!(handshakes.syn_received().unwrap(), 0, "{address}");
+            drop(waiting);
             drop(pairs);
+            // The clients' ends were dropped first, one after the other with the servers'.
+            let held = count_time_wait(address.port()).unwrap();
+            assert_eq!(held.server_side, 0, "{address}: {held:?}");
+            assert!(held.client_side >= 300, "{address}: {held:?}");
         }
     }
 }
