@@ -17,6 +17,7 @@
 //! | `scale` | a ladder of comparisons, the hold at its top, the record from them |
 //! | `storm` | everybody dropped at once, or some of them all the time; the record from it |
 //! | `floor` | an exchange with nothing but its system calls |
+//! | `lifecycle` | what beginnings and ends of connections cost |
 //! | `summary` | the rounds of an arm become its figures |
 //! | `compare` | the arms become rows with a winner |
 //! | `detect` | the fault lab |
@@ -32,6 +33,7 @@ mod cost;
 mod detect;
 mod doubt;
 mod floor;
+mod lifecycle;
 mod meters;
 mod network;
 mod plan;
@@ -51,6 +53,9 @@ pub use detect::{
     QUICK_CONNECTIONS as DETECT_QUICK_CONNECTIONS, Seat, Stress, Trouble, run_detect,
 };
 pub use floor::FloorSize;
+pub use lifecycle::{
+    HandshakePlan, LifecycleShape, TurnoverPlan, handshake, time_wait_memory, turnovers,
+};
 pub use network::NetworkPath;
 pub use plan::{CostOptions, CostPlan, DEFAULT_CONNECTIONS, QUICK_CONNECTIONS, RampRate};
 
