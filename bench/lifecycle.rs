@@ -1,20 +1,30 @@
 //! The built binary's two halves driven through the ways in which TCP connections begin and end, by plain sockets at
 //! the other end: what each says and hears, and that each way is counted by itself.
 //!
-//! Asserts counts; of times only the second after which a SYN is sent again.
+//! Beside it the command as a whole, and its costs. Asserts counts; of times only the second after which a SYN is sent again.
 
 #[cfg(test)]
 #[path = "cli/child.rs"]
 mod child;
 #[cfg(test)]
+#[path = "lifecycle/costs.rs"]
+mod costs;
+#[cfg(test)]
 #[path = "cli/frames.rs"]
 mod frames;
+#[cfg(test)]
+#[path = "cli/lab.rs"]
+#[expect(dead_code, reason = "other test targets use the rest of it")]
+mod lab;
 #[cfg(test)]
 #[path = "lifecycle/load.rs"]
 mod load;
 #[cfg(test)]
 #[path = "lifecycle/server.rs"]
 mod server;
+#[cfg(test)]
+#[path = "lifecycle/whole.rs"]
+mod whole;
 
 #[cfg(test)]
 mod common {

@@ -141,6 +141,7 @@ pub(crate) fn server(arm: Arm, kind: EngineKind) -> ServerConfig {
         keepalive_spread_s: 0,
         congestion: None,
         abort: false,
+        turnover_above: None,
     }
 }
 
@@ -165,6 +166,7 @@ pub(crate) fn load(arm: Arm, kind: EngineKind) -> LoadConfig {
         reconnect: None,
         reconnects_in_flight: None,
         churn_per_second: None,
+        turnover_above: None,
     }
 }
 

@@ -15,6 +15,7 @@ mod driver;
 mod engine;
 mod lane;
 mod plan;
+mod turnover;
 
 pub use board::{Board, Phase, Snapshot};
 pub use disturbance::Disturbance;
@@ -22,6 +23,7 @@ pub use driver::Driver;
 pub use engine::{EngineConfig, EngineKind};
 pub use lane::{Drive, Lane};
 pub use plan::{CLOSES_PER_TURN, PlanError, RingPlan};
+pub use turnover::{Rotation, Turnover};
 
 use crate::clock::{Clock, MonotonicClock};
 use crate::record::HistogramError;

@@ -140,6 +140,7 @@ fn configure(
         reconnect: args.reconnect.backoff(),
         reconnects_in_flight: None,
         churn_per_second: None,
+        turnover_above: None,
     })
 }
 

@@ -15,6 +15,7 @@ pub mod flags;
 mod half;
 pub mod host;
 mod laboratory;
+mod lifecycle;
 mod load;
 mod opening;
 pub mod output;
@@ -50,6 +51,7 @@ enum Command {
     Compare(Box<compare::CompareArgs>),
     Scale(Box<scale::ScaleArgs>),
     Detect(Box<detect::DetectArgs>),
+    Lifecycle(Box<lifecycle::LifecycleArgs>),
     Storm(Box<storm::StormArgs>),
     Advise(Box<advise::AdviseArgs>),
     Serve(Box<serve::ServeArgs>),
@@ -62,6 +64,7 @@ fn dispatch(command: &Command) -> Result<(), Failure> {
         Command::Compare(args) => compare::run(args),
         Command::Scale(args) => scale::run(args),
         Command::Detect(args) => detect::run(args),
+        Command::Lifecycle(args) => lifecycle::run(args),
         Command::Storm(args) => storm::run(args),
         Command::Advise(args) => advise::run(args),
         Command::Serve(args) => serve::run(args),

@@ -83,6 +83,7 @@ fn configure(
         keepalive_spread_s: half.engine.keepalive_spread.unwrap_or(0),
         congestion: host::congestion(half.engine.congestion.as_deref())?,
         abort: false,
+        turnover_above: None,
     })
 }
 

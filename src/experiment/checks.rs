@@ -11,6 +11,7 @@ use crate::arm::Arm;
 use crate::record::{ArmRecord, NoiseRecord, Warning, WireRecord};
 use crate::shard::{CloseCause, Counters};
 use crate::units::HumanCount;
+use nix::errno::Errno;
 use std::collections::BTreeMap;
 
 /// Causes that only tell of the other end's decision.
@@ -102,6 +103,14 @@ pub(super) fn connect_failures(totals: &Counters) -> String {
         })
         .collect();
     parts.join("; ")
+}
+
+/// `ECONNREFUSED` for 111, and so on.
+pub(super) fn errno_name(errno: i32) -> String {
+    match Errno::from_raw(errno) {
+        Errno::UnknownErrno => format!("errno {errno}"),
+        known => format!("{known:?}"),
+    }
 }
 
 fn remedy(errno: i32) -> &'static str {

@@ -58,6 +58,10 @@ pub(super) enum Doubt {
     OutOfBound { why: String },
     /// The kernel did something else than its rule says.
     RuleBroken { expected: String, seen: String },
+    /// A connection began or ended otherwise than the rule says.
+    ScenarioBroken { rule: String, seen: String },
+    /// The machine was too busy to watch a scenario.
+    ScenarioDisturbed { why: String, takes: u32 },
     /// The machine was faster at one time and slower at another.
     SpeedDrift { percent: f64 },
     /// The server did not drop everybody.
@@ -122,7 +126,8 @@ impl Doubt {
             Self::SynRetransmitted { .. } => "syn-retransmitted",
             Self::TableFull { .. } => "table-full",
             Self::OutOfBound { .. } => "out-of-bound",
-            Self::RuleBroken { .. } => "rule-broken",
+            Self::RuleBroken { .. } | Self::ScenarioBroken { .. } => "rule-broken",
+            Self::ScenarioDisturbed { .. } => "scenario-disturbed",
             Self::NotDropped { .. } => "not-dropped",
             Self::NotRecovered { .. } => "not-recovered",
             Self::ReconnectsAstray { .. } => "reconnects-astray",
@@ -152,6 +157,7 @@ impl Doubt {
                 | Self::TableFull { .. }
                 | Self::OutOfBound { .. }
                 | Self::RuleBroken { .. }
+                | Self::ScenarioBroken { .. }
                 | Self::NotDropped { .. }
                 | Self::NotRecovered { .. }
                 | Self::ReconnectsAstray { .. }
@@ -204,6 +210,13 @@ impl Doubt {
             }
             Self::TableFull { .. } => "the accept gate must stop before that; please report this",
             Self::OutOfBound { .. } | Self::RuleBroken { .. } => ALONE,
+            Self::ScenarioBroken { .. } => {
+                "look at the scenario's diagram and its capture; if it comes again, this kernel departs from the rule: \
+                 please report it with the record"
+            }
+            Self::ScenarioDisturbed { .. } => {
+                "end what else runs here and play it again (--scenarios NAME); a state may be missing from the diagram"
+            }
             Self::NotDropped { .. } => {
                 "the storm was smaller than asked for: let them settle longer (--settle)"
             }
@@ -333,6 +346,10 @@ impl fmt::Display for Doubt {
             ),
             Self::OutOfBound { why } => f.write_str(why),
             Self::RuleBroken { expected, seen } => write!(f, "expected {expected}; seen {seen}"),
+            Self::ScenarioBroken { rule, seen } => {
+                write!(f, "the rule did not hold: {rule}; seen: {seen}")
+            }
+            Self::ScenarioDisturbed { why, takes } => write!(f, "played {takes} times, and {why}"),
             Self::NotDropped { dropped, asked } => write!(
                 f,
                 "the server dropped {} of {} connections",

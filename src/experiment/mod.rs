@@ -17,6 +17,8 @@
 //! | `scale` | a ladder of comparisons, the hold at its top, the record from them |
 //! | `storm` | everybody dropped at once, or some of them all the time; the record from it |
 //! | `floor` | an exchange with nothing but its system calls |
+//! | `lifecycle` | how connections begin and end, and what that costs |
+//! | `tools` | ip(8), nft(8), sysctls of a namespace |
 //! | `summary` | the rounds of an arm become its figures |
 //! | `compare` | the arms become rows with a winner |
 //! | `detect` | the fault lab |
@@ -33,7 +35,6 @@ mod cost;
 mod detect;
 mod doubt;
 mod floor;
-#[expect(dead_code, reason = "called by the run that is being built")]
 mod lifecycle;
 mod meters;
 mod network;
@@ -54,6 +55,10 @@ pub use detect::{
     QUICK_CONNECTIONS as DETECT_QUICK_CONNECTIONS, Seat, Stress, Trouble, run_detect,
 };
 pub use floor::FloorSize;
+pub use lifecycle::{
+    HandshakePlan, LifecycleOptions, LifecyclePlan, LifecycleShape, TurnoverPlan, handshake,
+    run_lifecycle, scenario_names, time_wait_memory, turnovers,
+};
 pub use network::NetworkPath;
 pub use plan::{CostOptions, CostPlan, DEFAULT_CONNECTIONS, QUICK_CONNECTIONS, RampRate};
 

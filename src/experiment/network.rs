@@ -27,14 +27,16 @@ const TARGETS: &str = "10.202.0.0/16";
 const FIRST_TARGET: Ipv4Addr = Ipv4Addr::new(10, 202, 0, 1);
 
 /// What the namespaces take over from the host.
-const SYSCTLS: [&str; 8] = [
+const SYSCTLS: [&str; 10] = [
     "net/core/somaxconn",
     "net/ipv4/ip_local_port_range",
     "net/ipv4/tcp_max_syn_backlog",
+    "net/ipv4/tcp_max_tw_buckets",
     "net/ipv4/tcp_rmem",
     "net/ipv4/tcp_sack",
     "net/ipv4/tcp_syncookies",
     "net/ipv4/tcp_timestamps",
+    "net/ipv4/tcp_tw_reuse",
     "net/ipv4/tcp_wmem",
 ];
 
@@ -151,22 +153,12 @@ fn join(server: u32, load: u32) -> Result<(), ExperimentError> {
         .map(|name| format!("/proc/sys/{name}"))
         .filter_map(|path| Some((path.clone(), fs::read_to_string(path).ok()?)))
         .collect();
-    let (server_pid, load_pid) = (server.to_string(), load.to_string());
-    ip(&[
-        "link",
-        "add",
-        INTERFACE,
-        "netns",
-        &server_pid,
-        "type",
-        "veth",
-        "peer",
-        "name",
-        INTERFACE,
-        "netns",
-        &load_pid,
-    ])?;
+    let load_pid = load.to_string();
     in_network_of(server, || {
+        // From inside: in a user namespace nobody may make an interface from the host's own network.
+        let pair = ["link", "add", INTERFACE, "type", "veth"];
+        let peer = ["peer", "name", INTERFACE, "netns", &load_pid];
+        ip(&[&pair[..], &peer].concat())?;
         take_over(&settings);
         forget_orphans();
         up(SERVER)?;

@@ -450,7 +450,7 @@ fn name_arms(asked: &[Arm], engines: &[EngineConfig]) -> Vec<PlannedArm> {
 
 /// Per round, the order of the arms: shuffled, then the next round the other way round, so that a drift of the
 /// machine hits every arm from both sides.
-fn order(arms: usize, rounds: u32, seed: u64) -> Vec<Vec<usize>> {
+pub(super) fn order(arms: usize, rounds: u32, seed: u64) -> Vec<Vec<usize>> {
     let mut random = StdRng::seed_from_u64(seed);
     let mut forth: Vec<usize> = (0..arms).collect();
     (0..rounds)

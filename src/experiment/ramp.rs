@@ -5,6 +5,7 @@
 
 use super::ExperimentError;
 use super::trial::{Halves, Stage, TrialSpec, check_interrupt, observe, settled};
+use crate::bank::Snapshot;
 use crate::clock::{Clock as _, MonotonicClock};
 use crate::control::{Order, Word};
 use crate::measure::headroom::{Foresight, Guard, Stop, usable};
@@ -31,11 +32,42 @@ pub(super) struct Ramp {
     pub(super) stopped: Option<Stop>,
 }
 
+/// Who looks on while connections are opened.
+pub(super) trait Watcher {
+    /// Called at every look at the load generator, and at the end.
+    fn look(&mut self, load: &Snapshot) -> Result<(), ExperimentError>;
+    /// Whether a handshake may still be under way, when the load generator has had all its answers.
+    fn pending(&mut self) -> Result<bool, ExperimentError>;
+}
+
+/// Nobody.
+struct Unwatched;
+
+impl Watcher for Unwatched {
+    fn look(&mut self, _: &Snapshot) -> Result<(), ExperimentError> {
+        Ok(())
+    }
+
+    fn pending(&mut self) -> Result<bool, ExperimentError> {
+        Ok(true)
+    }
+}
+
 /// Waits for the end of the ramp.
 pub(super) fn climb(
     stage: &mut Stage<'_>,
     spec: &TrialSpec,
     halves: &mut Halves,
+) -> Result<Ramp, ExperimentError> {
+    climb_watched(stage, spec, halves, &mut Unwatched)
+}
+
+/// The same, with somebody looking on.
+pub(super) fn climb_watched(
+    stage: &mut Stage<'_>,
+    spec: &TrialSpec,
+    halves: &mut Halves,
+    watcher: &mut dyn Watcher,
 ) -> Result<Ramp, ExperimentError> {
     let (usable_at_start, _) = usable()?;
     let limit = stage.plan.options.memory_limit;
@@ -45,12 +77,13 @@ pub(super) fn climb(
     let (mut stopped, mut told) = (None, false);
     loop {
         let load = halves.load.report()?;
+        watcher.look(&load)?;
         let now = MonotonicClock.now();
         if let Some(took) = load.opened_in {
             // The end is known at once, the counts only with the next snapshot.
             let all = settled(&mut halves.load)?;
             let _ = guard.look(all.totals.open, usable()?.0);
-            let waited = server_catches_up(stage, halves, all.totals.established)?;
+            let waited = server_catches_up(stage, halves, &all, watcher)?;
             return Ok(Ramp {
                 took: took + waited,
                 bytes_per_connection: guard.bytes_per_connection(),
@@ -103,13 +136,20 @@ pub(super) fn climb(
 fn server_catches_up(
     stage: &Stage<'_>,
     halves: &mut Halves,
-    established: u64,
+    load: &Snapshot,
+    watcher: &mut dyn Watcher,
 ) -> Result<Nanos, ExperimentError> {
     let begun = MonotonicClock.now();
     let mut waited = Nanos::ZERO;
-    while settled(&mut halves.server)?.totals.established < established {
+    // What it showed last may be old, but connections are only ever added to it.
+    if halves.server.report()?.totals.established >= load.totals.established {
+        return Ok(waited);
+    }
+    watcher.look(load)?;
+    while settled(&mut halves.server)?.totals.established < load.totals.established {
         waited = MonotonicClock.now() - begun;
-        if waited > CATCH_UP {
+        watcher.look(load)?;
+        if waited > CATCH_UP || !watcher.pending()? {
             break;
         }
         check_interrupt(stage)?;

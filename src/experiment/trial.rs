@@ -269,37 +269,24 @@ pub(super) fn start(
     spec: &TrialSpec,
     adjust: impl FnOnce(&mut LoadConfig, u16),
 ) -> Result<Halves, ExperimentError> {
+    start_both(stage, spec, |_| {}, adjust)
+}
+
+/// The same, and `adjust_server` may change what the server is told.
+pub(super) fn start_both(
+    stage: &Stage<'_>,
+    spec: &TrialSpec,
+    adjust_server: impl FnOnce(&mut ServerConfig),
+    adjust: impl FnOnce(&mut LoadConfig, u16),
+) -> Result<Halves, ExperimentError> {
     let (plan, options) = (stage.plan, &stage.plan.options);
-    let budget = &options.budget;
-    let Keepalive {
-        idle_s,
-        interval_s,
-        count,
-    } = budget.keepalive_for(spec.arm);
-    let keepalive = Keepalive::new(idle_s, interval_s, count)
-        .map_err(|error| ExperimentError::Host(error.to_string()))?;
-    let probing = spec.arm.has_keepalive();
-    let user_timeout_ms = budget.user_timeout_ms(spec.arm);
-    let side = options.keepalive_side;
+    let connects = options.keepalive_side.client();
     let (port, _) = choose_port(plan.host.ephemeral)
         .map_err(|error| ExperimentError::Host(error.to_string()))?;
     let (mut server, mut load) = options.path.spawn(stage.executable)?;
-    let answer = server.ask(&Order::Serve(Box::new(ServerConfig {
-        address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-        loopback: options.path == NetworkPath::Loopback,
-        connections: spec.connections,
-        cores: options.server_cores.clone(),
-        engine: spec.engine,
-        driver: options.driver,
-        nofile: plan.host.nofile,
-        somaxconn: plan.host.somaxconn,
-        settings: plan.settings(spec.arm, spec.arm.server_role(), spec.connections),
-        keepalive: (probing && side.server()).then_some(keepalive),
-        user_timeout_ms: user_timeout_ms.filter(|_| side.server()),
-        keepalive_spread_s: options.keepalive_spread_s,
-        congestion: Some(options.congestion.clone()),
-        abort: false,
-    })))?;
+    let mut serve = server_config(plan, spec, port)?;
+    adjust_server(&mut serve);
+    let answer = server.ask(&Order::Serve(Box::new(serve)))?;
     let Word::Ready {
         address: Some(address),
         ..
@@ -323,14 +310,18 @@ pub(super) fn start(
         driver: options.driver,
         nofile: plan.host.nofile,
         settings: plan.settings(spec.arm, spec.arm.load_role(), spec.connections),
-        keepalive: (probing && side.client()).then_some(keepalive),
-        user_timeout_ms: user_timeout_ms.filter(|_| side.client()),
+        keepalive: keepalive(plan, spec)?.filter(|_| connects),
+        user_timeout_ms: options
+            .budget
+            .user_timeout_ms(spec.arm)
+            .filter(|_| connects),
         keepalive_spread_s: options.keepalive_spread_s,
         congestion: Some(options.congestion.clone()),
         abort: true,
         reconnect: None,
         reconnects_in_flight: None,
         churn_per_second: None,
+        turnover_above: None,
     };
     adjust(&mut config, address.port());
     load.ask(&Order::Load(Box::new(config)))?;
@@ -338,6 +329,45 @@ pub(super) fn start(
         server,
         load,
         port: address.port(),
+    })
+}
+
+/// Keepalive of the sockets of a trial, where its arm probes.
+fn keepalive(plan: &CostPlan, spec: &TrialSpec) -> Result<Option<Keepalive>, ExperimentError> {
+    let Keepalive {
+        idle_s,
+        interval_s,
+        count,
+    } = plan.options.budget.keepalive_for(spec.arm);
+    let keepalive = Keepalive::new(idle_s, interval_s, count)
+        .map_err(|error| ExperimentError::Host(error.to_string()))?;
+    Ok(spec.arm.has_keepalive().then_some(keepalive))
+}
+
+/// What the server of a trial is told.
+fn server_config(
+    plan: &CostPlan,
+    spec: &TrialSpec,
+    port: u16,
+) -> Result<ServerConfig, ExperimentError> {
+    let options = &plan.options;
+    let serves = options.keepalive_side.server();
+    Ok(ServerConfig {
+        address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+        loopback: options.path == NetworkPath::Loopback,
+        connections: spec.connections,
+        cores: options.server_cores.clone(),
+        engine: spec.engine,
+        driver: options.driver,
+        nofile: plan.host.nofile,
+        somaxconn: plan.host.somaxconn,
+        settings: plan.settings(spec.arm, spec.arm.server_role(), spec.connections),
+        keepalive: keepalive(plan, spec)?.filter(|_| serves),
+        user_timeout_ms: options.budget.user_timeout_ms(spec.arm).filter(|_| serves),
+        keepalive_spread_s: options.keepalive_spread_s,
+        congestion: Some(options.congestion.clone()),
+        abort: false,
+        turnover_above: None,
     })
 }
 

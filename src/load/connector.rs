@@ -9,7 +9,7 @@ use super::opening::Opening;
 use super::ramp::Ramp;
 use super::recovery::Recovery;
 use super::routes::Routes;
-use crate::bank::{CLOSES_PER_TURN, Director, Lane, Pace, Phase, RingPlan};
+use crate::bank::{CLOSES_PER_TURN, Director, Lane, Pace, Phase, RingPlan, Rotation, Turnover};
 use crate::clock::{Clock as _, MonotonicClock};
 use crate::shard::{Instruments, Told};
 use crate::units::Nanos;
@@ -45,8 +45,8 @@ struct Again {
     recovery: Recovery,
     /// Connections ended and opened anew while the window is open.
     churn: Option<Ramp>,
-    /// The lane the churn takes from first.
-    churning: usize,
+    churning: Rotation,
+    turnover: Option<Turnover>,
     news: Vec<Told>,
 }
 
@@ -66,7 +66,8 @@ impl Connector {
         let anew = config.reconnects_in_flight;
         let anew = anew.map_or(in_flight, |most| (most / threads_per_core).max(1));
         let churn = config.churn_per_second.map(|rate| share(rate, threads));
-        let wanted = config.reconnect.is_some() || churn.is_some();
+        let wanted =
+            config.reconnect.is_some() || churn.is_some() || config.turnover_above.is_some();
         Self {
             ramp: Ramp::new(
                 total,
@@ -84,7 +85,10 @@ impl Connector {
             again: wanted.then(|| Again {
                 recovery: Recovery::new(config.reconnect, seat.0, anew),
                 churn: churn.map(|rate| Ramp::new(u64::MAX, Some(rate), u64::MAX)),
-                churning: 0,
+                churning: Rotation::default(),
+                turnover: config
+                    .turnover_above
+                    .map(|keep| Turnover::new(keep, seat, config.abort)),
                 news: Vec::new(),
             }),
         }
@@ -145,6 +149,9 @@ impl Connector {
         };
         if phase == Phase::Window && self.told {
             again.churn(lanes, instruments, clock, self.abort);
+            if let Some(turnover) = &mut again.turnover {
+                turnover.turn(lanes, instruments, clock);
+            }
         }
         for lane in lanes.iter_mut() {
             lane.shard.follow();
@@ -182,7 +189,7 @@ impl Connector {
 }
 
 impl Again {
-    /// Ends as many connections as the rate asks for, some of each lane in turn.
+    /// Ends as many connections as the rate asks for.
     fn churn(
         &mut self,
         lanes: &mut [Lane],
@@ -190,19 +197,9 @@ impl Again {
         clock: MonotonicClock,
         abort: bool,
     ) {
-        let Some(churn) = &mut self.churn else {
-            return;
-        };
-        let count = churn.begin(clock.now(), 0).min(CLOSES_PER_TURN as u64);
-        let mut left = usize::try_from(count).unwrap_or(CLOSES_PER_TURN);
-        let each = left.div_ceil(lanes.len().max(1));
-        // What one lane lacks, the next round makes up for.
-        for _ in 0..2 * lanes.len() {
-            let lane = self.churning % lanes.len();
-            self.churning = lane + 1;
-            left -= lanes[lane].with(&clock, instruments, |shard, cx| {
-                shard.churn(each.min(left), abort, cx)
-            });
+        if let Some(churn) = &mut self.churn {
+            let count = churn.begin(clock.now(), 0);
+            self.churning.end(count, abort, lanes, instruments, clock);
         }
     }
 }

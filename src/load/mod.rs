@@ -73,6 +73,10 @@ pub struct LoadConfig {
     /// Established connections to end, in turn, and to open anew at once, per second and while the window is open.
     #[serde(default)]
     pub churn_per_second: Option<u64>,
+    /// While the window is open, end the established connections beyond so many, in turn, and open them anew at once:
+    /// with all of them but the ones in flight kept, connections come and go as fast as the machine goes.
+    #[serde(default)]
+    pub turnover_above: Option<u64>,
 }
 
 /// Why the load generator did not start.

@@ -1,6 +1,6 @@
 //! The dump of TCP sockets that `sock_diag` gives: asked for, received, cut into one message per socket.
 //!
-//! Does not know what is looked for in them. Works without root and for other users' sockets of the same network
+//! Does not know what is looked for in them. The network namespace is that of the thread that opened it. Works without root and for other users' sockets of the same network
 //! namespace. The dump is not a snapshot: it walks the hash table bucket by bucket, so sockets that open or close
 //! meanwhile may be seen or not. Sources: `sock_diag(7)`, `net/ipv4/inet_diag.c`, `include/uapi/linux/inet_diag.h`.
 
@@ -16,10 +16,10 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket,
 };
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// Room for one datagram of the answer; the kernel fills at most 32 KiB.
-pub(super) const BUFFER_BYTES: usize = 64 << 10;
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// How far the kernel's answer has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,37 +55,60 @@ impl From<DumpError> for OsError {
     }
 }
 
-/// Shows every socket of `family` in `states` to `visit`, as the bytes of its `inet_diag_msg`. `buffer` is of
-/// [`BUFFER_BYTES`].
-pub(super) fn dump(
-    family: u8,
-    states: &StateFlags,
-    buffer: &mut [u8],
-    visit: &mut dyn FnMut(&[u8]) -> Result<(), DumpError>,
-) -> Result<(), DumpError> {
-    let netlink = socket(
-        AddressFamily::Netlink,
-        SockType::Datagram,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::NetlinkSockDiag,
-    )?;
-    send(
-        netlink.as_raw_fd(),
-        &request(family, states.clone()),
-        MsgFlags::empty(),
-    )?;
-    loop {
-        match recv(netlink.as_raw_fd(), buffer, MsgFlags::empty()) {
-            Ok(length) => {
-                let datagram = buffer
-                    .get(..length)
-                    .ok_or(DumpError::Answer("a datagram longer than the buffer"))?;
-                if messages(datagram, visit)? == Progress::Done {
-                    return Ok(());
+/// A socket that asks for dumps, and where the answers are put.
+#[derive(Debug)]
+pub(super) struct Dump {
+    netlink: OwnedFd,
+    buffer: Vec<u8>,
+}
+
+impl Dump {
+    pub(super) fn open() -> Result<Self, OsError> {
+        let netlink = socket(
+            AddressFamily::Netlink,
+            SockType::Datagram,
+            SockFlag::SOCK_CLOEXEC,
+            SockProtocol::NetlinkSockDiag,
+        )
+        .map_err(|errno| OsError::from(DumpError::from(errno)))?;
+        Ok(Self {
+            netlink,
+            buffer: vec![0; BUFFER_BYTES],
+        })
+    }
+
+    /// Shows every socket of `family` in `states` to `visit`, as the bytes of its `inet_diag_msg`.
+    pub(super) fn each(
+        &mut self,
+        family: u8,
+        states: &StateFlags,
+        visit: &mut dyn FnMut(&[u8]) -> Result<(), DumpError>,
+    ) -> Result<(), OsError> {
+        Ok(self.dump(family, states, visit)?)
+    }
+
+    fn dump(
+        &mut self,
+        family: u8,
+        states: &StateFlags,
+        visit: &mut dyn FnMut(&[u8]) -> Result<(), DumpError>,
+    ) -> Result<(), DumpError> {
+        let netlink = self.netlink.as_raw_fd();
+        send(netlink, &request(family, states.clone()), MsgFlags::empty())?;
+        loop {
+            match recv(netlink, &mut self.buffer, MsgFlags::empty()) {
+                Ok(length) => {
+                    let datagram = self
+                        .buffer
+                        .get(..length)
+                        .ok_or(DumpError::Answer("a datagram longer than the buffer"))?;
+                    if messages(datagram, visit)? == Progress::Done {
+                        return Ok(());
+                    }
                 }
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
             }
-            Err(nix::errno::Errno::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
         }
     }
 }

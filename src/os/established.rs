@@ -7,9 +7,11 @@
 //! `include/uapi/linux/inet_diag.h`.
 
 use super::OsError;
-use super::diag::{BUFFER_BYTES, DumpError, dump};
+use super::diag::{Dump, DumpError};
 use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6};
 use netlink_packet_sock_diag::inet::StateFlags;
+
+const FAMILIES: [u8; 2] = [AF_INET, AF_INET6];
 
 /// Sockets of one port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,23 +52,85 @@ pub fn count_time_wait(port: u16) -> Result<Established, OsError> {
 }
 
 fn count(port: u16, states: &StateFlags) -> Result<Established, OsError> {
-    let mut found = Established::default();
-    let mut buffer = vec![0_u8; BUFFER_BYTES];
-    for family in [AF_INET, AF_INET6] {
-        dump(family, states, &mut buffer, &mut |socket| {
+    let (mut found, mut dump) = (Established::default(), Dump::open()?);
+    for family in FAMILIES {
+        dump.each(family, states, &mut |socket| {
             tally(socket, port, &mut found)
         })?;
     }
     Ok(found)
 }
 
-/// Counts one socket: `inet_diag_msg` begins with family, state, timer, retransmits and both ports in network order.
-fn tally(socket: &[u8], port: u16, found: &mut Established) -> Result<(), DumpError> {
+/// The handshakes of a port that are under way, in the network namespace of the thread that opened it.
+#[derive(Debug)]
+pub struct Handshakes {
+    dump: Dump,
+    port: u16,
+}
+
+impl Handshakes {
+    /// Watches over the listeners of `port`.
+    ///
+    /// # Errors
+    /// As [`count_established`].
+    pub fn open(port: u16) -> Result<Self, OsError> {
+        let dump = Dump::open()?;
+        Ok(Self { dump, port })
+    }
+
+    /// Connections that wait in the listeners' accept queues. Costs some microseconds: listeners have a table of their
+    /// own.
+    ///
+    /// # Errors
+    /// As [`count_established`].
+    pub fn accept_waiting(&mut self) -> Result<u64, OsError> {
+        let (port, mut waiting) = (self.port, 0);
+        for family in FAMILIES {
+            self.dump.each(family, &StateFlags::LISTEN, &mut |socket| {
+                // idiag_rqueue of a listener is sk_ack_backlog (tcp_diag_get_info, net/ipv4/tcp_diag.c).
+                let queued = socket.get(56..).and_then(<[u8]>::first_chunk::<4>);
+                if ports(socket)?.0 == port {
+                    waiting += queued.map_or(0, |raw| u64::from(u32::from_ne_bytes(*raw)));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(waiting)
+    }
+
+    /// Sockets in `SYN_RECV`. Walks the table of all the machine's sockets: tens of milliseconds when it holds millions.
+    ///
+    /// # Errors
+    /// As [`count_established`].
+    pub fn syn_received(&mut self) -> Result<u64, OsError> {
+        let (port, mut count) = (self.port, 0);
+        for family in FAMILIES {
+            self.dump
+                .each(family, &StateFlags::SYN_RECV, &mut |socket| {
+                    count += u64::from(ports(socket)?.0 == port);
+                    Ok(())
+                })?;
+        }
+        Ok(count)
+    }
+}
+
+/// A socket's own port and its peer's: `inet_diag_msg` begins with family, state, timer, retransmits and both ports in
+/// network order.
+fn ports(socket: &[u8]) -> Result<(u16, u16), DumpError> {
     let Some([_, _, _, _, s0, s1, d0, d1]) = socket.first_chunk::<8>() else {
         return Err(DumpError::Answer("a cut socket header"));
     };
-    found.server_side += u64::from(u16::from_be_bytes([*s0, *s1]) == port);
-    found.client_side += u64::from(u16::from_be_bytes([*d0, *d1]) == port);
+    Ok((
+        u16::from_be_bytes([*s0, *s1]),
+        u16::from_be_bytes([*d0, *d1]),
+    ))
+}
+
+fn tally(socket: &[u8], port: u16, found: &mut Established) -> Result<(), DumpError> {
+    let (own, peer) = ports(socket)?;
+    found.server_side += u64::from(own == port);
+    found.client_side += u64::from(peer == port);
     Ok(())
 }
 
@@ -164,6 +228,13 @@ mod tests {
             let found = count_established(address.port()).unwrap();
             let counted = (found.server_side, found.client_side);
             assert_eq!(counted, (300, 300), "{address}");
+            let mut handshakes = Handshakes::open(address.port()).unwrap();
+            let waiting: Vec<_> = (0..7)
+                .map(|_| TcpStream::connect(address).unwrap())
+                .collect();
+            assert_eq!(handshakes.accept_waiting().unwrap(), 7, "{address}");
+            assert_eq!(handshakes.syn_received().unwrap(), 0, "{address}");
+            drop(waiting);
             drop(pairs);
         }
     }

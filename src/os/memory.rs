@@ -202,6 +202,65 @@ pub fn slabs() -> Result<BTreeMap<String, u64>, OsError> {
     parse_slabinfo(&read_text(SLABINFO)?, page_size()?)
 }
 
+/// Objects in use of one slab cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlabObjects {
+    /// In use; those on the processors' own lists count as such, some dozens for each.
+    pub active: u64,
+    /// Size of one with its alignment, bytes.
+    pub bytes: u64,
+}
+
+/// Objects in use of every slab cache this kernel lists, by name.
+///
+/// # Errors
+/// [`OsError::Unreadable`] without root.
+pub fn slab_objects() -> Result<BTreeMap<String, SlabObjects>, OsError> {
+    parse_slab_objects(&read_text(SLABINFO)?)
+}
+
+/// The text of `/proc/slabinfo`: active objects and their size per cache.
+///
+/// # Errors
+/// [`OsError::Malformed`] when a line has another form.
+pub fn parse_slab_objects(text: &str) -> Result<BTreeMap<String, SlabObjects>, OsError> {
+    let lines = text.lines();
+    let caches = lines.filter(|line| !line.starts_with('#') && !line.starts_with("slabinfo"));
+    caches
+        .map(|line| {
+            let mut words = line.split_ascii_whitespace();
+            let (Some(name), Some(active), Some(_), Some(bytes)) =
+                (words.next(), words.next(), words.next(), words.next())
+            else {
+                return Err(OsError::malformed(SLABINFO, "a cache", line));
+            };
+            let objects = SlabObjects {
+                active: number(SLABINFO, "a count of objects", active)?,
+                bytes: number(SLABINFO, "a size of an object", bytes)?,
+            };
+            Ok((name.to_owned(), objects))
+        })
+        .collect()
+}
+
+/// All names of the cache that `name` is kept in, itself among them: SLUB merges caches of equal size and flags, lists
+/// the merged one under one of its names and links the others to it (`sysfs_slab_alias`, mm/slub.c). `name` alone where
+/// the kernel has no `/sys/kernel/slab`.
+#[must_use]
+pub fn merged_with(name: &str) -> Vec<String> {
+    const FOLDER: &str = "/sys/kernel/slab";
+    let link = |name: &str| std::fs::read_link(format!("{FOLDER}/{name}")).ok();
+    let own = vec![name.to_owned()];
+    let (Some(target), Ok(all)) = (link(name), std::fs::read_dir(FOLDER)) else {
+        return own;
+    };
+    let names = all.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let same: Vec<String> = names
+        .filter(|other| link(other).as_ref() == Some(&target))
+        .collect();
+    if same.is_empty() { own } else { same }
+}
+
 /// Bytes per page.
 fn page_size() -> Result<u64, OsError> {
     sysconf(SysconfVar::PAGE_SIZE)
@@ -341,6 +400,14 @@ Node 0, zone   Normal
         assert_eq!(caches["TCP"], 2 * 8 * 4096);
         assert_eq!(caches["io_kiocb"], 0);
         assert!(parse_slabinfo("TCP 1 2 3\n", 4096).is_err());
+        let objects = parse_slab_objects(SLAB_SAMPLE).unwrap();
+        let tcp = SlabObjects {
+            active: 26,
+            bytes: 2368,
+        };
+        assert_eq!(objects["TCP"], tcp);
+        assert!(parse_slab_objects("TCP 1 2\n").is_err());
+        assert_eq!(merged_with("no-such-cache"), ["no-such-cache"]);
     }
 
     #[test]

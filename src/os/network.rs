@@ -359,6 +359,15 @@ impl SocketStats {
     pub fn read() -> Result<Self, OsError> {
         parse_sockstat(&read_text(SOCKSTAT)?)
     }
+
+    /// Reads it in the network namespace of process `pid`; `orphans`, `tcp_allocated` and `buffer_pages` are the whole
+    /// machine's all the same (`sockstat_seq_show`, net/ipv4/proc.c).
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and when the process is gone.
+    pub fn read_of(pid: u32) -> Result<Self, OsError> {
+        parse_sockstat(&read_text(&of_process(SOCKSTAT, pid))?)
+    }
 }
 
 /// The text of `/proc/net/sockstat`.

@@ -6,7 +6,7 @@
 //! `include/net/tcp_states.h`.
 
 use super::OsError;
-use super::diag::{BUFFER_BYTES, DumpError, dump};
+use super::diag::{Dump, DumpError};
 use netlink_packet_sock_diag::constants::AF_INET;
 use netlink_packet_sock_diag::inet::StateFlags;
 
@@ -91,19 +91,39 @@ pub struct SocketSeen {
     pub receive_queue: u32,
 }
 
-/// Looks at the sockets one of whose ports is `port`, in any state.
-///
-/// # Errors
-/// [`OsError::Refused`] when `sock_diag` is not to be had and [`OsError::Malformed`] when its answer does not read.
-pub fn sockets_of(port: u16) -> Result<Vec<SocketSeen>, OsError> {
-    let mut buffer = vec![0_u8; BUFFER_BYTES];
-    let mut found = Vec::new();
-    dump(AF_INET, &StateFlags::all(), &mut buffer, &mut |message| {
-        let seen = parse(message).ok_or(DumpError::Answer("a cut socket header"))?;
-        found.extend(seen.filter(|socket| socket.own_port == port || socket.peer_port == port));
-        Ok(())
-    })?;
-    Ok(found)
+/// The sockets of a port, in the network namespace of the thread that opened it.
+#[derive(Debug)]
+pub struct Sockets {
+    dump: Dump,
+    port: u16,
+}
+
+impl Sockets {
+    /// Those one of whose ports is `port`.
+    ///
+    /// # Errors
+    /// [`OsError::Refused`] when `sock_diag` is not to be had.
+    pub fn of(port: u16) -> Result<Self, OsError> {
+        let dump = Dump::open()?;
+        Ok(Self { dump, port })
+    }
+
+    /// Looks at them, in whatever state.
+    ///
+    /// # Errors
+    /// [`OsError::Refused`] when the kernel refuses and [`OsError::Malformed`] when its answer does not read.
+    pub fn look(&mut self) -> Result<Vec<SocketSeen>, OsError> {
+        let (mut found, port) = (Vec::new(), self.port);
+        self.dump
+            .each(AF_INET, &StateFlags::all(), &mut |message| {
+                let seen = parse(message).ok_or(DumpError::Answer("a cut socket header"))?;
+                found.extend(
+                    seen.filter(|socket| socket.own_port == port || socket.peer_port == port),
+                );
+                Ok(())
+            })?;
+        Ok(found)
+    }
 }
 
 /// `inet_diag_msg`: family, state, timer and retransmits, a byte each; both ports in network order at 4; the addresses,
@@ -133,6 +153,10 @@ fn parse(message: &[u8]) -> Option<std::option::IntoIter<SocketSeen>> {
 mod tests {
     use super::*;
     use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+
+    fn sockets_of(port: u16) -> Result<Vec<SocketSeen>, OsError> {
+        Sockets::of(port)?.look()
+    }
 
     fn states(port: u16, of_port: u16) -> Vec<TcpState> {
         let found = sockets_of(port).unwrap();

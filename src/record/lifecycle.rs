@@ -295,6 +295,12 @@ pub struct HandshakeRecord {
     pub pressure: OpeningPressure,
     /// The most sockets seen in `SYN_RECV` at once.
     pub syn_received_max: u64,
+    /// How often they were counted: each count walks all sockets of the machine.
+    #[serde(default)]
+    pub syn_received_looks: u64,
+    /// How long the counting took in all.
+    #[serde(default)]
+    pub syn_received_looked_ns: u64,
     /// The most connections seen waiting in the accept queues.
     pub accept_waiting_max: u64,
     /// CPU time of the whole machine.
@@ -320,9 +326,9 @@ pub struct HandshakeSlice {
     pub elapsed_ms: u64,
     /// Connections established in it.
     pub connects: u64,
-    /// Sockets in `SYN_RECV` when it ended.
+    /// The most sockets in `SYN_RECV` at the last look, or the looks, until its end.
     pub syn_received: u64,
-    /// Connections waiting in the accept queues when it ended.
+    /// The most connections seen waiting in the accept queues in it.
     pub accept_waiting: u64,
     /// Refused by a listener in it (`TcpExt ListenDrops`).
     pub listen_drops: u64,

@@ -9,7 +9,7 @@ pub(crate) mod gate;
 
 use crate::bank::{
     BankConfig, CLOSES_PER_TURN, Crew, Director, Driver, EngineConfig, Lane, Pace, Phase,
-    PlanError, RingPlan,
+    PlanError, RingPlan, Turnover,
 };
 use crate::clock::MonotonicClock;
 use crate::ring::SocketOption;
@@ -59,6 +59,9 @@ pub struct ServerConfig {
     /// End connections with a reset, which leaves no `TIME_WAIT` behind, instead of a FIN.
     #[serde(default)]
     pub abort: bool,
+    /// While the window is open, end the connections beyond so many, in turn.
+    #[serde(default)]
+    pub turnover_above: Option<u64>,
 }
 
 /// Why the server did not start.
@@ -145,6 +148,9 @@ impl Server {
                     capacity,
                     established: 0,
                     abort: config.abort,
+                    turnover: config
+                        .turnover_above
+                        .map(|keep| Turnover::new(keep, (seat, threads), config.abort)),
                     turn: Turn {
                         now: Arc::clone(&turn),
                         mine: place,
@@ -189,6 +195,7 @@ struct Acceptor {
     capacity: usize,
     established: u64,
     abort: bool,
+    turnover: Option<Turnover>,
     turn: Turn,
 }
 
@@ -250,6 +257,11 @@ impl Director for Acceptor {
             Phase::Hold => Pace::Busy,
             Phase::Open | Phase::Window | Phase::Closed | Phase::Quiet => {
                 self.open_gate(lanes, instruments, clock);
+                let turnover = self.turnover.as_mut().filter(|_| phase == Phase::Window);
+                let turning = turnover.is_some();
+                if let Some(turnover) = turnover {
+                    turnover.turn(lanes, instruments, clock);
+                }
                 let established = lanes
                     .iter()
                     .map(|lane| lane.shard.counters().established)
@@ -258,7 +270,7 @@ impl Director for Acceptor {
                 self.established = established;
                 // While connections arrive, look again soon: the backlog is short.
                 let waiting = !self.turn.is_mine();
-                if (arriving || waiting) && phase == Phase::Open {
+                if turning || ((arriving || waiting) && phase == Phase::Open) {
                     Pace::Busy
                 } else {
                     Pace::Tick

@@ -78,6 +78,7 @@ impl Pair {
             user_timeout_ms,
             congestion: Some(plan.congestion.clone()),
             abort: plan.aborts == Some(Seat::Server),
+            turnover_above: None,
         })))?;
         let target = SocketAddrV4::new(Laboratory::server_address(), pair.port);
         pair.load.ask(&Order::Load(Box::new(LoadConfig {
@@ -99,6 +100,7 @@ impl Pair {
             reconnect: None,
             reconnects_in_flight: None,
             churn_per_second: None,
+            turnover_above: None,
         })))?;
         Ok(pair)
     }

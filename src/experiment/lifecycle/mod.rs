@@ -14,14 +14,31 @@
 //! | `play` | one scenario, or many |
 //! | `capture` | the frames as a file |
 //! | `ports` | a client's ports used up, and what helps |
+//! | `turnover` | what set-ups and tear-downs cost, and what `TIME_WAIT` takes |
+//! | `handshake` | many connections opened at once |
+//! | `shape` | how the two processes of the costs are made |
+//! | `plan`, `run` | all of it together |
 
 mod capture;
+mod handshake;
 mod hosts;
+mod plan;
 mod play;
 mod ports;
+mod run;
 mod scenarios;
 mod scene;
 mod seen;
 mod segment;
+mod shape;
+mod turnover;
 mod watch;
 mod wire;
+
+pub use handshake::{HandshakePlan, handshake};
+pub use plan::{LifecycleOptions, LifecyclePlan, scenario_names};
+pub use run::run_lifecycle;
+pub use shape::LifecycleShape;
+pub use turnover::{TurnoverPlan, time_wait_memory, turnovers};
+
+use ports::ports;

@@ -143,6 +143,15 @@ impl Size {
     }
 }
 
+/// About how long all ways take.
+pub(super) const fn span(quick: bool) -> Duration {
+    if quick {
+        Duration::from_secs(5)
+    } else {
+        Duration::from_secs(14)
+    }
+}
+
 /// Tries every way, each in namespaces of its own: some 14 s, or 5 s when `quick`. `interrupted` gives the signal that
 /// asks the run to end.
 ///

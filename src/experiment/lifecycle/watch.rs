@@ -7,7 +7,7 @@ use super::hosts::Hosts;
 use crate::clock::{Clock as _, MonotonicClock};
 use crate::experiment::{ExperimentError, Seat};
 use crate::os::OsError;
-use crate::os::sockets::{SocketSeen, TcpState, sockets_of};
+use crate::os::sockets::{SocketSeen, Sockets, TcpState};
 use crate::units::Nanos;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -141,14 +141,15 @@ fn look(
     stop: &AtomicBool,
 ) -> Result<(), OsError> {
     let mut known: HashMap<u16, SocketSeen> = HashMap::new();
+    let mut sockets = Sockets::of(port)?;
     let mut changed = MonotonicClock.now();
     let mut due = changed;
     while !stop.load(Ordering::Relaxed) {
         let begun = MonotonicClock.now();
-        let sockets = sockets_of(port)?;
+        let seen = sockets.look()?;
         // After the look: a state stands behind what caused it.
         let at = MonotonicClock.now();
-        let now: HashMap<u16, SocketSeen> = sockets
+        let now: HashMap<u16, SocketSeen> = seen
             .into_iter()
             .map(|socket| (client_port(end, &socket), socket))
             .collect();

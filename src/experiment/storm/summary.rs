@@ -5,12 +5,11 @@
 use super::plan::StormPlan;
 use super::run::Measured;
 use crate::experiment::ExperimentError;
-use crate::experiment::checks::connect_failures;
+use crate::experiment::checks::{connect_failures, errno_name};
 use crate::experiment::doubt::Doubt;
 use crate::record::{HistogramRecord, StormRecord, StormRun, StormSlice, Warning, decode};
 use crate::shard::{CloseCause, Counters};
 use crate::units::Nanos;
-use nix::errno::Errno;
 use std::collections::BTreeMap;
 
 /// Histograms of the load generator, and what the record calls them.
@@ -115,7 +114,7 @@ impl Measured {
             all_back_ns: all_back.filter(|_| !plan.churns()),
             attempts: counted.reconnects,
             failures: failures
-                .map(|(errno, count)| (name(*errno), *count))
+                .map(|(errno, count)| (errno_name(*errno), *count))
                 .collect(),
             attempts_per_100ms_max: begun.most_in(SLICE),
             syn_drops: self.wire.listen_drops,
@@ -244,23 +243,15 @@ fn timeline(begun: &[u64], established: &[u64]) -> Vec<StormSlice> {
         .collect()
 }
 
-/// `ECONNREFUSED` for 111, and so on.
-fn name(errno: i32) -> String {
-    match Errno::from_raw(errno) {
-        Errno::UnknownErrno => format!("errno {errno}"),
-        known => format!("{known:?}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_errno_is_named_as_people_know_it() {
-        assert_eq!(name(libc::ECONNREFUSED), "ECONNREFUSED");
-        assert_eq!(name(libc::ETIMEDOUT), "ETIMEDOUT");
-        assert_eq!(name(99_999), "errno 99999");
+        assert_eq!(errno_name(libc::ECONNREFUSED), "ECONNREFUSED");
+        assert_eq!(errno_name(libc::ETIMEDOUT), "ETIMEDOUT");
+        assert_eq!(errno_name(99_999), "errno 99999");
     }
 
     #[test]

@@ -52,10 +52,6 @@ pub(super) fn all() -> Vec<&'static Scenario> {
 }
 
 /// The one that takes a minute, and how it goes without the wait.
-#[cfg_attr(
-    not(test),
-    expect(unused_imports, reason = "called by the run that is being built")
-)]
 pub(super) use waiting::{TIME_WAIT, TIME_WAIT_UNWAITED};
 
 /// A figure in milliseconds, as a check says it.
