@@ -2,7 +2,8 @@
 //!
 //! Does not open anything. The accept queues and the counters cost some hundred microseconds a look. Sockets in `SYN_RECV`
 //! can only be counted by a walk over all sockets of the machine, 40 ms when it holds 400,000. So each walk is followed by
-//! a hundred times its length without one, and the record tells how many there were and how long they took.
+//! a hundred times its length without one, a long one is the last, and the record tells how many there were and how long
+//! they took.
 
 use super::timeline::folded;
 use crate::bank::Snapshot;
@@ -18,6 +19,9 @@ use crate::units::Nanos;
 const SLICE: Nanos = Nanos::from_millis(100);
 /// A walk is followed by so many times its length without one.
 const WALK_SHARE: u64 = 100;
+/// After a longer walk there is none while connections are opened: the next one would be several times as long, and more
+/// than a second among a million connections.
+const LONGEST_WALK: Nanos = Nanos::from_millis(10);
 
 /// What was seen. See the [module](self).
 #[derive(Debug)]
@@ -43,17 +47,19 @@ struct Walks {
     next: Nanos,
     count: u64,
     took: Nanos,
+    last: Nanos,
 }
 
 impl Walks {
     fn is_due(&self, now: Nanos) -> bool {
-        now >= self.next
+        now >= self.next && self.last <= LONGEST_WALK
     }
 
     fn walked(&mut self, begun: Nanos, ended: Nanos) {
         let took = ended - begun;
         self.count += 1;
         self.took += took;
+        self.last = took;
         self.next = ended + Nanos(took.0.saturating_mul(WALK_SHARE));
     }
 }
@@ -153,14 +159,19 @@ mod tests {
         let mut walks = Walks::default();
         let mut now = Nanos::from_secs(5);
         let begun = now;
-        for took_ms in [1, 40, 200, 3] {
+        for took_ms in [1, 4, 2, 10] {
             assert!(walks.is_due(now));
             let ended = now + Nanos::from_millis(took_ms);
             walks.walked(now, ended);
             assert!(!walks.is_due(ended + Nanos::from_millis(100 * took_ms - 1)));
             now = ended + Nanos::from_millis(100 * took_ms);
         }
-        assert_eq!((walks.count, walks.took), (4, Nanos::from_millis(244)));
+        assert_eq!((walks.count, walks.took), (4, Nanos::from_millis(17)));
         assert!(walks.took.0 * 100 <= (now - begun).0);
+        walks.walked(now, now + Nanos::from_millis(11));
+        assert!(
+            !walks.is_due(now + Nanos::from_secs(60)),
+            "a long one is the last"
+        );
     }
 }
