@@ -14,7 +14,6 @@ mod costs;
 mod frames;
 #[cfg(test)]
 #[path = "cli/lab.rs"]
-#[expect(dead_code, reason = "other test targets use the rest of it")]
 mod lab;
 #[cfg(test)]
 #[path = "lifecycle/load.rs"]
