@@ -7,12 +7,11 @@ use super::child::skipped;
 use super::lab::turn;
 use ringbeat::bank::{Driver, EngineConfig};
 use ringbeat::experiment::{
-    HandshakePlan, HostFacts, LifecycleShape, Observer, Progress, TurnoverPlan, handshake,
-    time_wait_memory, turnovers,
+    HostFacts, LifecycleShape, Observer, Progress, TurnoverPlan, turnovers,
 };
 use ringbeat::os::cores::usable_cores;
 use ringbeat::os::limits::{sees_slabs, sysctl};
-use ringbeat::record::Warning;
+use ringbeat::record::{HandshakeRecord, TimeWaitRecord, TurnoverRecord};
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,14 +19,8 @@ const EXECUTABLE: &str = env!("CARGO_BIN_EXE_ringbeat");
 
 /// Watches, and interrupts the run when it comes to the trial of this number.
 struct Watcher {
-    until: Option<usize>,
+    until: usize,
     at: usize,
-}
-
-impl Watcher {
-    fn patient() -> Self {
-        Self { until: None, at: 0 }
-    }
 }
 
 impl Observer for Watcher {
@@ -39,7 +32,7 @@ impl Observer for Watcher {
     fn note(&mut self, _: &str) {}
 
     fn interrupted(&self) -> Option<i32> {
-        (Some(self.at) == self.until).then_some(2)
+        (self.at == self.until).then_some(2)
     }
 }
 
@@ -60,27 +53,13 @@ fn quick_plan() -> TurnoverPlan {
     TurnoverPlan::new(&shape(), None, true, HostFacts::read().unwrap()).unwrap()
 }
 
-fn invalidating(warnings: &[Warning]) -> Vec<&Warning> {
-    warnings
-        .iter()
-        .filter(|warning| warning.invalidates)
-        .collect()
-}
-
-#[test]
-fn whoever_ends_a_connection_waits_and_a_reset_leaves_nothing() {
-    let Some(_turn) = turn() else { return };
-    let plan = quick_plan();
-    let (records, warnings, ended) =
-        turnovers(&plan, Path::new(EXECUTABLE), &mut Watcher::patient());
-    assert!(ended.is_none(), "{ended:?}");
-    assert!(invalidating(&warnings).is_empty(), "{warnings:#?}");
+/// Whoever ends a connection waits, and a reset leaves nothing.
+pub(crate) fn turnovers_are_right(records: &[TurnoverRecord], all: u64) {
     let names: Vec<&str> = records
         .iter()
         .map(|record| record.ending.as_str())
         .collect();
     assert_eq!(names, ["client-fin", "server-fin", "client-rst"]);
-    let all = plan.connections();
     for (record, waiting) in records.iter().zip([(0, all), (all, 0), (0, 0)]) {
         let name = &record.ending;
         assert_eq!((record.connections, record.rounds), (all, 2), "{name}");
@@ -129,31 +108,9 @@ fn whoever_ends_a_connection_waits_and_a_reset_leaves_nothing() {
     }
 }
 
-#[test]
-fn what_an_interruption_cuts_short_keeps_its_whole_rounds() {
-    let Some(_turn) = turn() else { return };
-    let mut impatient = Watcher {
-        until: Some(2),
-        at: 0,
-    };
-    let (records, warnings, ended) =
-        turnovers(&quick_plan(), Path::new(EXECUTABLE), &mut impatient);
-    assert!(matches!(
-        ended,
-        Some(ringbeat::experiment::ExperimentError::Interrupted(2))
-    ));
-    assert_eq!(warnings[0].code, "interrupted");
-    let rounds: u32 = records.iter().map(|record| record.rounds).sum();
-    assert_eq!((records.len(), rounds), (2, 2), "{records:#?}");
-    assert!(records.iter().all(|record| record.sustained.is_none()));
-}
-
-#[test]
-fn a_socket_that_waits_is_small() {
-    let Some(_turn) = turn() else { return };
-    let plan = quick_plan();
-    let record = time_wait_memory(&plan, Path::new(EXECUTABLE), &mut Watcher::patient()).unwrap();
-    assert!(record.measured_with.abs_diff(plan.connections()) <= plan.connections() / 200);
+/// A socket that waits is small.
+pub(crate) fn time_wait_is_small(record: &TimeWaitRecord, connections: u64) {
+    assert!(record.measured_with.abs_diff(connections) <= connections / 200);
     assert!(record.most.is_some() && record.absent.contains_key("lifetime_ns"));
     if !sees_slabs() {
         assert!(
@@ -173,16 +130,8 @@ fn a_socket_that_waits_is_small() {
     }
 }
 
-#[test]
-fn handshakes_are_counted_slice_by_slice() {
-    let Some(_turn) = turn() else { return };
-    let host = HostFacts::read().unwrap();
-    let plan = HandshakePlan::new(&shape(), None, None, true, host).unwrap();
-    let (record, warnings, ended) =
-        handshake(&plan, Path::new(EXECUTABLE), &mut Watcher::patient());
-    assert!(ended.is_none(), "{ended:?}");
-    assert!(invalidating(&warnings).is_empty(), "{warnings:#?}");
-    let all = plan.connections();
+/// Handshakes are counted slice by slice.
+pub(crate) fn handshakes_add_up(record: &HandshakeRecord, all: u64) {
     assert_eq!((record.connections_asked, record.established), (all, all));
     assert!(record.failures.is_empty() && record.stopped.is_none());
     let counted: u64 = record.timeline.iter().map(|slice| slice.connects).sum();
@@ -192,19 +141,9 @@ fn handshakes_are_counted_slice_by_slice() {
     assert!(record.took_ns > 0 && record.syn_received_looks > 0);
 }
 
-#[test]
-fn a_short_accept_queue_overflows_and_syns_are_sent_again() {
-    let Some(_turn) = turn() else { return };
-    let host = HostFacts::read().unwrap();
-    let plan = HandshakePlan::new(&shape(), Some(5_000), Some(16), true, host).unwrap();
-    let (record, warnings, ended) =
-        handshake(&plan, Path::new(EXECUTABLE), &mut Watcher::patient());
-    assert!(ended.is_none(), "{ended:?}");
-    assert!(
-        invalidating(&warnings).is_empty(),
-        "it is the result: {warnings:#?}"
-    );
-    assert_eq!((record.accept_queue, record.connections_asked), (16, 5_000));
+/// A short accept queue overflows, and SYNs are sent again.
+pub(crate) fn a_short_queue_overflows(record: &HandshakeRecord) {
+    assert_eq!((record.accept_queue, record.connections_asked), (16, 2_000));
     assert!(
         record.pressure.listen_overflows > 0,
         "{:?}",
@@ -216,4 +155,20 @@ fn a_short_accept_queue_overflows_and_syns_are_sent_again() {
     assert!(record.histograms["connect"].max >= 999_000_000);
     let drops: u64 = record.timeline.iter().map(|slice| slice.listen_drops).sum();
     assert_eq!(drops, record.pressure.listen_drops);
+}
+
+#[test]
+fn what_an_interruption_cuts_short_keeps_its_whole_rounds() {
+    let Some(_turn) = turn() else { return };
+    let mut impatient = Watcher { until: 2, at: 0 };
+    let (records, warnings, ended) =
+        turnovers(&quick_plan(), Path::new(EXECUTABLE), &mut impatient);
+    assert!(matches!(
+        ended,
+        Some(ringbeat::experiment::ExperimentError::Interrupted(2))
+    ));
+    assert_eq!(warnings[0].code, "interrupted");
+    let rounds: u32 = records.iter().map(|record| record.rounds).sum();
+    assert_eq!((records.len(), rounds), (2, 2), "{records:#?}");
+    assert!(records.iter().all(|record| record.sustained.is_none()));
 }

@@ -283,6 +283,10 @@ pub struct HandshakeRecord {
     pub connections_asked: u64,
     /// Established at both ends.
     pub established: u64,
+    /// Established as far as the clients know. More than the line above where a SYN was answered with a cookie and the
+    /// client's ACK met a full accept queue: the server keeps nothing of it, and does not tell.
+    #[serde(default)]
+    pub established_for_clients: u64,
     /// From the first connect to the answer to the last.
     pub took_ns: u64,
     /// Length of each listener's accept queue.

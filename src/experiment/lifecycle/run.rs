@@ -4,6 +4,7 @@
 //! times a second takes a thousandth of a core. Whatever ends the run early, what was seen and measured till then makes a
 //! record marked partial.
 
+use super::hosts::Hosts;
 use super::plan::LifecyclePlan;
 use super::play::{play, play_all};
 use super::{handshake, ports, time_wait_memory, turnovers};
@@ -27,7 +28,7 @@ type Played = Result<ScenarioRecord, ExperimentError>;
 /// this process came by its right to make namespaces.
 ///
 /// # Errors
-/// Only what goes wrong before the first scenario: the host's figures cannot be read.
+/// Only what goes wrong before the first scenario: no namespaces to be had, the host's figures cannot be read.
 pub fn run_lifecycle(
     plan: &LifecyclePlan,
     executable: &Path,
@@ -37,6 +38,8 @@ pub fn run_lifecycle(
 ) -> Result<(Record, Option<ExperimentError>), ExperimentError> {
     let mut environment = environment::capture()?;
     environment.ring_features = ring_features;
+    // A host that lets nobody make namespaces, or has no ip(8), is told before anything is begun.
+    drop(Hosts::build()?);
     let started_at = wall_rfc3339();
     let begun = MonotonicClock.now();
     let mut seen = LifecycleRecord {
@@ -92,14 +95,31 @@ fn all(
                 interrupted.store(signal_of(error), Ordering::Relaxed);
             }
             match wait(waited, &interrupted, observer) {
-                Ok(scenario) => seen
-                    .scenarios
-                    .insert(place.min(seen.scenarios.len()), scenario),
+                Ok(scenario) => {
+                    if let Some(time_wait) = &mut seen.time_wait {
+                        time_wait.lifetime_ns = lifetime(&scenario);
+                        time_wait.absent.remove("lifetime_ns");
+                    }
+                    let place = place.min(seen.scenarios.len());
+                    seen.scenarios.insert(place, scenario);
+                }
                 Err(error) => ended = ended.or(Some(error)),
             }
         }
         ended.map_or(Ok(()), Err)
     })
+}
+
+/// From the first sight of `TIME-WAIT` to the last of the socket.
+fn lifetime(scenario: &ScenarioRecord) -> Option<u64> {
+    let of_it = |state: &str| {
+        let mut changes = scenario.states.iter().rev();
+        let found = changes.find(|change| change.end == "client" && change.state == state);
+        found.map(|change| change.at_ns)
+    };
+    of_it("CLOSED")
+        .zip(of_it("TIME-WAIT"))
+        .map(|(closed, begun)| closed.saturating_sub(begun))
 }
 
 fn signal_of(error: &ExperimentError) -> i32 {
@@ -120,7 +140,8 @@ fn scenarios(
         if let Some(signal) = observer.interrupted() {
             interrupted.store(signal, Ordering::Relaxed);
         }
-        observer.progress(&progress("scenarios", (done, all), plan.span()));
+        let part = format!("{done} of {all} played");
+        observer.progress(&progress("scenarios", part, plan.span()));
     });
     let held = played.iter().filter(|scenario| scenario.held).count();
     observer.note(&format!("{held} of {all} scenarios hold"));
@@ -163,7 +184,8 @@ fn wait(
             interrupted.store(signal, Ordering::Relaxed);
         }
         let left = Nanos::from_secs(60) - (MonotonicClock.now() - begun);
-        observer.progress(&progress("TIME-WAIT", (0, 1), left.as_duration()));
+        let part = "waiting for its end".to_owned();
+        observer.progress(&progress("TIME-WAIT", part, left.as_duration()));
         std::thread::sleep(Duration::from_millis(100));
     }
     match waited.join() {
@@ -172,12 +194,12 @@ fn wait(
     }
 }
 
-fn progress(what: &str, (done, all): (usize, usize), remaining: Duration) -> Progress {
+fn progress(what: &str, part: String, remaining: Duration) -> Progress {
     Progress {
-        trial: done,
-        trials: all,
+        trial: 0,
+        trials: 1,
         arm: what.to_owned(),
-        part: format!("{done} of {all}"),
+        part,
         phase: "scenarios",
         connections: 0,
         connections_requested: 0,

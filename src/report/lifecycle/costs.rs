@@ -317,7 +317,10 @@ fn handshakes(entries: &[HandshakeRecord]) -> CostTable {
     let mut b = Builder::new(entries);
     let mut opened = vec![
         b.counted("asked for", |h| h.connections_asked),
-        b.counted("established", |h| h.established),
+        b.counted("established at both ends", |h| h.established),
+        b.counted("established as far as the clients know", |h| {
+            h.established_for_clients.max(h.established)
+        }),
         b.row("took", |h| Ok(format::span(h.took_ns))),
         b.row("established a second", |h| {
             if h.took_ns == 0 {

@@ -161,8 +161,17 @@ fn ran_out(lifecycle: &LifecycleRecord) -> Option<String> {
 
 fn opened(lifecycle: &LifecycleRecord) -> Option<String> {
     let ramps = lifecycle.handshakes.iter().map(|ramp| {
+        let believed = ramp.established_for_clients.saturating_sub(ramp.established);
+        let believed = if believed > 0 {
+            format!(
+                " ({} more clients believe so, of whom the server keeps nothing)",
+                format::count(believed)
+            )
+        } else {
+            String::new()
+        };
         format!(
-            "{} of {} established in {} with accept queues of {}, {} overflows of them and {} SYNs sent again",
+            "{} of {} established{believed} in {} with accept queues of {}, {} overflows of them and {} SYNs sent again",
             format::count(ramp.established),
             format::count(ramp.connections_asked),
             format::span(ramp.took_ns),

@@ -114,6 +114,17 @@ impl<'a> Sequence<'a> {
         let place = place + usize::from(self.together(place + 1));
         let until = self.moments[..=place].iter().rev().find_map(changes);
         let Some(change) = until else {
+            // A connection that is over may be waited for when the next one begins.
+            let others = |moment: &Moment<'a>| match moment.happening {
+                Happening::State(change) if End::of(&change.end) == end => {
+                    (change.connection < connection).then_some(change)
+                }
+                _ => None,
+            };
+            let before = self.moments[..=place].iter().rev().find_map(others);
+            if let Some(waiting) = before.filter(|change| change.state == "TIME-WAIT") {
+                return &waiting.state;
+            }
             return match self.moments.iter().find_map(changes) {
                 // What else can have been before: a socket is new when it sends a SYN, and listens when it gets one.
                 Some(first) if first.state == "SYN-SENT" => "CLOSED",

@@ -187,6 +187,7 @@ fn open(
     record.cpu_ns = before.until(&CpuSnapshot::take(pids.0, pids.1)?)?;
     let (server, load) = (settled(&mut halves.server)?, settled(&mut halves.load)?);
     lookout.finish(load.totals.established)?;
+    record.established_for_clients = load.totals.established;
     // The server's view has no connection in it whose last ACK was refused.
     record.established = load.totals.established.min(server.totals.established);
     let failures = load.totals.connects_failed.iter();

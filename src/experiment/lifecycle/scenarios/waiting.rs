@@ -49,7 +49,7 @@ pub(in super::super) const TIME_WAIT: Scenario = Scenario {
         // The kernel's timers of a minute may be late by an eighth of what they are set to, and are looked at seldom.
         let minute = 59_000_000_000..=69_000_000_000;
         checks.push(of_the_system(check(
-            "it lasts 60 s, whatever 2 MSL would be",
+            "it lasts 60 s, and as long as the kernel's timer of a minute is late, whatever 2 MSL would be",
             LINUX_MINUTE,
             lasted.is_some_and(|lasted| minute.contains(&lasted)),
             said,
