@@ -27,9 +27,10 @@
 //! Direct descriptors keep the sockets out of the process's descriptor table; a ring's table is capped by the
 //! soft limit on open files, which is why a core may need several rings.
 //!
-//! Four experiments order the halves about: `compare` (what each mechanism costs), `scale` (how far a machine goes),
+//! Five experiments order the halves about: `compare` (what each mechanism costs), `scale` (how far a machine goes),
 //! `detect` (who notices which fault, and when; the halves then sit on hosts of a laboratory, network namespaces with a
-//! router between them) and `storm` (everybody dropped at once). `advise` measures nothing: it makes settings of a question,
+//! router between them), `storm` (everybody dropped at once) and `lifecycle` (how connections begin and end; most of it
+//! between plain sockets and over a wire in user space, without the halves). `advise` measures nothing: it makes settings of a question,
 //! and their cost of what the others left.
 //!
 //! # Layers
