@@ -12,6 +12,7 @@
 //! | [`memory`] | free, resident, slab caches | `/proc/meminfo`, `smaps_rollup`, `slabinfo` |
 //! | [`namespace`] | threads in other network namespaces | `unshare(2)`, `setns(2)` |
 //! | [`network`] | interface, TCP and backlog counters | `/proc/net` |
+//! | [`privilege`] | capabilities, seccomp | `/proc/self/status` |
 //! | [`threads`] | run and wait time of threads | `schedstat` |
 //! | [`wait`] | waiting for closed sockets to be gone | `/proc/net/sockstat` |
 //!
@@ -29,6 +30,7 @@ pub mod lock;
 pub mod memory;
 pub mod namespace;
 pub mod network;
+pub mod privilege;
 pub mod threads;
 pub mod wait;
 
