@@ -13,6 +13,9 @@ mod controlled;
 #[path = "cli/disturbances.rs"]
 mod disturbances;
 #[cfg(test)]
+#[path = "cli/doctor.rs"]
+mod doctor;
+#[cfg(test)]
 #[path = "cli/halves.rs"]
 mod halves;
 #[cfg(test)]

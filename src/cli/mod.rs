@@ -10,6 +10,7 @@
 mod audit;
 mod compare;
 mod detect;
+mod doctor;
 pub mod flags;
 mod half;
 pub mod host;
@@ -45,6 +46,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Doctor(doctor::DoctorArgs),
     Compare(Box<compare::CompareArgs>),
     Scale(Box<scale::ScaleArgs>),
     Detect(Box<detect::DetectArgs>),
@@ -56,6 +58,7 @@ enum Command {
 
 fn dispatch(command: &Command) -> Result<(), Failure> {
     match command {
+        Command::Doctor(args) => doctor::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Scale(args) => scale::run(args),
         Command::Detect(args) => detect::run(args),
