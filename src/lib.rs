@@ -29,7 +29,8 @@
 //!
 //! Four experiments order the halves about: `compare` (what each mechanism costs), `scale` (how far a machine goes),
 //! `detect` (who notices which fault, and when; the halves then sit on hosts of a laboratory, network namespaces with a
-//! router between them) and `storm` (everybody dropped at once).
+//! router between them) and `storm` (everybody dropped at once). Each first asks the `doctor` what of the host stands
+//! against it.
 //!
 //! # Layers
 //!
