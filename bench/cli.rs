@@ -16,6 +16,9 @@ mod disturbances;
 #[path = "cli/frames.rs"]
 mod frames;
 #[cfg(test)]
+#[path = "cli/doctor.rs"]
+mod doctor;
+#[cfg(test)]
 #[path = "cli/halves.rs"]
 mod halves;
 #[cfg(test)]

@@ -30,8 +30,9 @@
 //! Five experiments order the halves about: `compare` (what each mechanism costs), `scale` (how far a machine goes),
 //! `detect` (who notices which fault, and when; the halves then sit on hosts of a laboratory, network namespaces with a
 //! router between them), `storm` (everybody dropped at once) and `lifecycle` (how connections begin and end; most of it
-//! between plain sockets and over a wire in user space, without the halves). `advise` measures nothing: it makes settings of a question,
-//! and their cost of what the others left.
+//! between plain sockets and over a wire in user space, without the halves). The first four ask the `doctor` beforehand
+//! what of the host stands against them. `advise` measures nothing: it makes settings of a question, and their cost of
+//! what the others left.
 //!
 //! # Layers
 //!

@@ -155,7 +155,7 @@ fn an_unknown_congestion_control_is_named_with_those_there_are() {
 }
 
 /// Runs `arguments` where `io_uring_setup` fails with `errno`, as a container's filter does.
-fn without_io_uring(arguments: &'static str, errno: i32) -> Option<Ended> {
+pub(crate) fn without_io_uring(arguments: &'static str, errno: i32) -> Option<Ended> {
     let thread = std::thread::spawn(move || {
         let rules = BTreeMap::from([(libc::SYS_io_uring_setup, vec![])]);
         let filter = SeccompFilter::new(

@@ -198,6 +198,11 @@ fn full_accept_queues_are_said_and_not_retried_into_silence() {
     let flags = "--ladder 1k --in-flight 500 --arms none --steady 1s --floor none --quiet";
     let output = place.scale(flags, short).output().unwrap();
     let ended = code(&output);
+    let text = said(&output);
+    // The doctor comes first, with what it would take.
+    for words in ["accept queues at 4", "`sudo sysctl -w net.core.somaxconn="] {
+        assert!(text.contains(words), "{text}");
+    }
     let (record, scale) = place.record();
     assert!(
         codes(&record).contains(&"accept-queue-overflow"),

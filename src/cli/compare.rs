@@ -83,7 +83,9 @@ pub(super) fn run(args: &CompareArgs) -> Result<(), Failure> {
     if !args.output.quiet {
         output::note(&report::effective_config(&plan.config()));
     }
-    for forewarning in plan.forewarnings() {
+    let congestion = Some(plan.config().congestion_control);
+    let found = host::forewarnings(&plan.question(), congestion, &host::PLANNED);
+    for forewarning in plan.forewarnings().into_iter().chain(found) {
         output::warn(&forewarning);
     }
     let mut watcher = Watcher::new(&signals, args.output.quiet);

@@ -79,6 +79,9 @@ pub(super) fn run(args: &DetectArgs) -> Result<(), Failure> {
     let signals = Signals::register()?;
     let plan = plan(args)?;
     let place = args.place.prepare("detect", &[args.engine])?;
+    for forewarning in host::forewarnings(&plan.question(), host::congestion(None)?, &[]) {
+        output::warn(&forewarning);
+    }
     let mut watcher = Watcher::new(&signals, args.output.quiet);
     if !args.output.quiet {
         output::note(&format!("about {} s", plan.span().as_secs()));

@@ -6,6 +6,7 @@
 
 use super::Failure;
 use crate::bank::EngineKind;
+use crate::experiment::doctor::{Facts, Question, examine};
 use crate::measure::headroom::reserve;
 use crate::os::limits::{ephemeral_ports, raise_nofile, somaxconn, sysctl};
 use crate::os::memory::SystemMemory;
@@ -87,6 +88,24 @@ fn memory_within(connections: u64, both_ends: bool, usable: u64) -> Result<(), F
             ""
         },
     )))
+}
+
+/// Findings that a plan of connections deals with by itself: it bends to them, refuses, or foresees the burst.
+pub const PLANNED: [&str; 4] = [
+    "memory",
+    "cgroup memory",
+    "RLIMIT_NOFILE",
+    "netdev_max_backlog",
+];
+
+/// What the doctor has to say before a command starts, a line for each finding that matters, but for those in `said`.
+#[must_use]
+pub fn forewarnings(question: &Question, congestion: Option<String>, said: &[&str]) -> Vec<String> {
+    // What a run cannot do without it has read itself, and complained of.
+    Facts::read(congestion).map_or_else(
+        |_| Vec::new(),
+        |facts| examine(&facts, question).forewarnings(said),
+    )
 }
 
 /// First and last port of outgoing connections.

@@ -11,6 +11,7 @@ mod advise;
 mod audit;
 mod compare;
 mod detect;
+mod doctor;
 pub mod flags;
 mod half;
 pub mod host;
@@ -48,6 +49,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Doctor(doctor::DoctorArgs),
     Compare(Box<compare::CompareArgs>),
     Scale(Box<scale::ScaleArgs>),
     Detect(Box<detect::DetectArgs>),
@@ -61,6 +63,7 @@ enum Command {
 
 fn dispatch(command: &Command) -> Result<(), Failure> {
     match command {
+        Command::Doctor(args) => doctor::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Scale(args) => scale::run(args),
         Command::Detect(args) => detect::run(args),

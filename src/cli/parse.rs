@@ -4,6 +4,7 @@
 
 use crate::arm::{Arm, KeepaliveSide};
 use crate::bank::{Driver, EngineKind};
+use crate::experiment::doctor::Side;
 use crate::experiment::{Fault, FloorSize, NetworkPath, Want, Way};
 use crate::os::cores::usable_cores;
 use crate::shard::Phases;
@@ -65,6 +66,15 @@ pub fn rung(text: &str) -> Result<Want, String> {
         return Ok(Want::Max);
     }
     connections(text).map(Want::Count)
+}
+
+/// Which ends of the connections are here.
+pub fn side() -> impl TypedValueParser<Value = Side> {
+    let all = [Side::Both, Side::Server, Side::Load];
+    PossibleValuesParser::new(all.map(Side::name)).map(move |name| {
+        let named = all.into_iter().find(|side| side.name() == name);
+        named.unwrap_or(Side::Both)
+    })
 }
 
 /// Numbers of pairs at which the floor is measured.

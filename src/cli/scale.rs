@@ -25,6 +25,9 @@ const TICKS: &str = "1ms,2ms,4ms,8ms,16ms,32ms";
 /// The detection budget of a climb that names none: one heartbeat in 30 s, which two cores keep up at millions.
 const BUDGET: (Duration, u32) = (Duration::from_mins(2), 4);
 
+/// What this plan says of the host besides [`host::PLANNED`].
+const SAID: &str = "tcp_ehash_entries";
+
 /// A ladder of connection counts up to what the machine holds.
 ///
 /// Starts a server and a load generator, opens more and more connections between them over loopback, and measures at
@@ -103,7 +106,13 @@ pub(super) fn run(args: &ScaleArgs) -> Result<(), Failure> {
         }
     }
     if !args.only_floor {
-        for forewarning in plan.forewarnings() {
+        let congestion = Some(config.congestion_control);
+        let said = [&host::PLANNED[..], &[SAID]].concat();
+        let found = plan
+            .question()
+            .map(|question| host::forewarnings(&question, congestion, &said));
+        let found = found.into_iter().flatten();
+        for forewarning in plan.forewarnings().into_iter().chain(found) {
             output::warn(&forewarning);
         }
     }

@@ -101,7 +101,9 @@ pub(super) fn run(args: &StormArgs) -> Result<(), Failure> {
         output::note(&report::effective_config(&plan.config()));
         output::note(&output::aligned(&plan.preview()));
     }
-    for forewarning in plan.forewarnings() {
+    let congestion = Some(plan.config().congestion_control);
+    let found = host::forewarnings(&plan.question(), congestion, &host::PLANNED);
+    for forewarning in plan.forewarnings().into_iter().chain(found) {
         output::warn(&forewarning);
     }
     let mut watcher = Watcher::new(&signals, args.output.quiet);

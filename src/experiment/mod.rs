@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `plan` | options and the host become one effective configuration |
 //! | `capacity` | how many connections the host holds, and which limit says so |
+//! | `doctor` | the limits of the host, each with what lifts it |
 //! | `process` | one half as a child process |
 //! | `trial` | one arm, once: ramp, settle, window, audit, end |
 //! | `ramp` | the first of these, with an eye on memory |
@@ -33,6 +34,7 @@ mod checks;
 mod compare;
 mod cost;
 mod detect;
+pub mod doctor;
 mod doubt;
 mod floor;
 mod lifecycle;

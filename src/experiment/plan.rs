@@ -3,6 +3,7 @@
 //! Pure. Everything that can be refused before a connection is opened is refused here.
 
 use super::capacity::{CapacityError, HostFacts, fit};
+use super::doctor::{Question, Side, Timing, Verdict, burst};
 use super::network::NetworkPath;
 use super::trial::soak_after;
 use crate::arm::{Arm, Budget, KeepaliveSide};
@@ -11,7 +12,7 @@ use crate::load::IN_FLIGHT;
 use crate::measure::keepalive::{predict_burst_after_ramp, timer_granule};
 use crate::record::Config;
 use crate::shard::{Phases, Role, Settings};
-use crate::units::{HumanCount, Nanos};
+use crate::units::Nanos;
 use crate::wheel::TimersKind;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -358,21 +359,41 @@ impl CostPlan {
 
     /// What keepalive's bursts will do at this population, when they overflow the backlog.
     pub(super) fn burst_forewarning(&self) -> Option<String> {
-        let arm = self.probing_arm()?;
-        let ramp = ramp_span(self.connections, self.ramp_rate);
-        let burst = self.predicted_burst(arm, self.connections, ramp);
-        (burst > self.host.backlog).then(|| {
-            format!(
-                "at {} connections keepalive will fire about {} probes at once per CPU (kernel timer wheel at \
-                 HZ {}, idle {} s), more than net.core.netdev_max_backlog = {} takes: expect dropped probes and \
-                 healthy connections closed",
-                HumanCount(self.connections),
-                HumanCount(burst),
-                self.host.hz,
-                self.options.budget.keepalive_for(arm).idle_s,
-                self.host.backlog
-            )
-        })
+        let cores = u32::try_from(self.options.server_cores.len()).unwrap_or(1);
+        self.probing_arm()?;
+        let finding = burst(&self.host, cores, self.connections, &self.timing());
+        (finding.verdict == Verdict::Warns).then(|| finding.sentence())
+    }
+
+    /// How the connections are watched over, as the doctor asks.
+    fn timing(&self) -> Timing {
+        let budget = &self.options.budget;
+        let probing = self.probing_arm();
+        Timing {
+            name: "as asked".to_owned(),
+            interval: budget.interval,
+            heartbeats: self.arms.iter().any(|planned| planned.arm.has_heartbeats()),
+            keepalive_idle_s: budget.keepalive_for(probing.unwrap_or(Arm::None)).idle_s,
+            keepalive_ends: probing.map_or(0, |_| self.options.keepalive_side.ends()),
+            ramp: ramp_span(self.connections, self.ramp_rate).into(),
+        }
+    }
+
+    /// What to ask the doctor before the start.
+    #[must_use]
+    pub fn question(&self) -> Question {
+        let cores = |cores: &[usize]| u32::try_from(cores.len()).unwrap_or(u32::MAX);
+        let engine = self.options.engines.first();
+        Question {
+            connections: Some(self.connections),
+            side: Side::Both,
+            engine: engine.map(|engine| engine.kind).unwrap_or_default(),
+            server_cores: cores(&self.options.server_cores),
+            load_cores: cores(&self.options.load_cores),
+            pairs: 1,
+            runs: 1,
+            timings: vec![self.timing()],
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! setting that cannot be read is `None`: inside a container many `net.core` ones do not exist.
 
 use super::OsError;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use procfs::ConfigSetting;
 use std::collections::HashMap;
 
@@ -47,6 +47,31 @@ pub fn raise_nofile() -> Result<(u64, u64), OsError> {
         })?;
     }
     nofile()
+}
+
+/// Soft `RLIMIT_MEMLOCK` in bytes; `None` is no limit.
+///
+/// # Errors
+/// [`OsError::Refused`].
+pub fn locked_memory() -> Result<Option<u64>, OsError> {
+    let (soft, _) = getrlimit(Resource::RLIMIT_MEMLOCK).map_err(|errno| OsError::Refused {
+        call: "getrlimit(RLIMIT_MEMLOCK)",
+        source: errno.into(),
+        advice: "is a seccomp filter in the way?",
+    })?;
+    Ok((soft != RLIM_INFINITY).then_some(soft))
+}
+
+/// Open files of the whole machine: those there are (`fs.file-nr`) and those there may be (`fs.file-max`).
+#[must_use]
+pub fn files_of_the_machine() -> Option<(u64, u64)> {
+    parse_file_nr(&sysctl("fs.file-nr")?)
+}
+
+fn parse_file_nr(text: &str) -> Option<(u64, u64)> {
+    let mut words = text.split(' ');
+    let (open, _, most) = (words.next()?, words.next()?, words.next()?);
+    Some((open.parse().ok()?, most.parse().ok()?))
 }
 
 /// A sysctl by its dotted name, tabs made spaces; `None` when it does not exist or is not ours to
@@ -181,6 +206,10 @@ mod tests {
         assert_eq!(parse_port_range("32768 60999"), Some((32768, 60999)));
         assert_eq!(parse_port_range("32768"), None);
         assert_eq!(parse_port_range("32768 99999"), None);
+        assert_eq!(parse_file_nr("916 0 2466170"), Some((916, 2_466_170)));
+        assert_eq!(parse_file_nr("916 0"), None);
+        assert!(files_of_the_machine().is_some_and(|(open, most)| 0 < open && open < most));
+        assert!(locked_memory().is_ok());
     }
 
     #[test]

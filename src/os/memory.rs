@@ -310,6 +310,20 @@ pub fn swapped_pages() -> Option<u64> {
     Some(counter("pswpin")? + counter("pswpout")?)
 }
 
+/// Bytes of swap in use, and of swap there is.
+///
+/// # Errors
+/// [`OsError`] when `/proc/meminfo` is unreadable or in another form.
+pub fn swap() -> Result<(u64, u64), OsError> {
+    parse_swap(&read_text(MEMINFO)?)
+}
+
+fn parse_swap(text: &str) -> Result<(u64, u64), OsError> {
+    let total = field_kib(MEMINFO, text, "SwapTotal")?;
+    let free = field_kib(MEMINFO, text, "SwapFree")?;
+    Ok((total.saturating_sub(free), total))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -349,6 +363,9 @@ io_kiocb       0      0    256   16    1 : tunables    0    0    0 : slabdata   
         assert_eq!(memory.slab, 78_320 << 10);
         assert_eq!(memory.clean_cache, (306_800 + 638_400 - 126_828 - 12) << 10);
         assert!(parse_meminfo("MemTotal: many\n").is_err());
+        assert_eq!(parse_swap(MEMINFO_SAMPLE).unwrap(), (0, 0));
+        let half = "SwapTotal: 8 kB\nSwapFree: 4 kB\n";
+        assert_eq!(parse_swap(half).unwrap(), (4_096, 8_192));
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! | [`network`] | interface, TCP and backlog counters | `/proc/net` |
 //! | [`packet`] | frames of an interface | packet(7) |
 //! | [`sockets`] | TCP connections of a port and their states | `sock_diag(7)` |
+//! | [`privilege`] | capabilities, seccomp | `/proc/self/status` |
 //! | [`threads`] | run and wait time of threads | `schedstat` |
 //! | [`wait`] | waiting for closed sockets to be gone | `/proc/net/sockstat` |
 //!
@@ -34,6 +35,7 @@ pub mod namespace;
 pub mod network;
 pub mod packet;
 pub mod sockets;
+pub mod privilege;
 pub mod threads;
 pub mod wait;
 

@@ -52,7 +52,8 @@ pub enum RingError {
     },
     /// Not enough memory or descriptors for one more ring.
     #[error(
-        "a ring could not be created ({source}): out of memory or open files; use fewer connections"
+        "a ring could not be created ({source}): out of memory, open files or locked memory (`ulimit -l`, which every \
+         ring of an ordinary user is charged to since Linux 6.14; `ringbeat doctor` says how much); use fewer connections"
     )]
     Resources {
         /// The kernel's answer.
@@ -129,7 +130,7 @@ mod tests {
         let old = RingError::from_setup(io::Error::from_raw_os_error(libc::EINVAL)).to_string();
         assert!(old.contains("DEFER_TASKRUN") && old.contains("6.1"));
         let poor = RingError::from_setup(io::Error::from_raw_os_error(libc::ENOMEM)).to_string();
-        assert!(poor.contains("memory"));
+        assert!(poor.contains("memory") && poor.contains("ulimit -l"));
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub use fault::{Fault, Seat, Stress, Trouble};
 pub use plan::{DEFAULT_CONNECTIONS, DetectOptions, DetectPlan, QUICK_CONNECTIONS};
 
 use super::cost::{cut_short, empty};
+use super::doctor::{Question, Side, Timing};
 use super::doubt::Doubt;
 use super::{ExperimentError, Observer, Progress};
 use crate::clock::{Clock as _, MonotonicClock, wall_rfc3339};
@@ -55,6 +56,38 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 use trial::{Common, Outcome};
+
+impl DetectPlan {
+    /// What to ask the doctor before the start: the most that runs at once, every half on a core of its own.
+    #[must_use]
+    pub fn question(&self) -> Question {
+        let options = &self.options;
+        let crowds = self
+            .trials
+            .iter()
+            .map(|trial| trial.contestants.len() as u64);
+        let runs = crowds.max().unwrap_or(1).max(1) * options.parallel as u64;
+        let (budget, arms) = (&options.budget, &options.arms);
+        Question {
+            connections: Some(runs * options.connections),
+            side: Side::Both,
+            engine: options.engine.kind,
+            server_cores: 1,
+            load_cores: 1,
+            pairs: 1,
+            runs,
+            timings: vec![Timing {
+                name: "as asked".to_owned(),
+                interval: budget.interval,
+                heartbeats: arms.iter().any(|arm| arm.has_heartbeats()),
+                keepalive_idle_s: budget.keepalive_idle_s,
+                // Trials are not in step, and one mechanism's probes in one of them are no burst.
+                keepalive_ends: 0,
+                ramp: budget.interval,
+            }],
+        }
+    }
+}
 
 /// Runs the plan with `executable`'s halves and returns what was measured, also when it was cut short. `laboratory` says
 /// how this process came by its right to make namespaces.

@@ -7,6 +7,7 @@ use super::ladder::{Want, ladder, top};
 use crate::arm::Arm;
 use crate::bank::{PlanError, RingPlan};
 use crate::experiment::capacity::{BYTES_PER_CONNECTION, HostFacts};
+use crate::experiment::doctor::{Question, Verdict, crowding};
 use crate::experiment::floor::FloorSize;
 use crate::experiment::plan::{CostOptions, CostPlan, ramp_span};
 use crate::load::loopback_targets;
@@ -16,8 +17,6 @@ use std::time::Duration;
 
 /// Wait before the window in arms without heartbeats.
 const SHORT_SETTLE: Duration = Duration::from_millis(500);
-/// Sockets in one bucket of the kernel's hash table that are worth a word.
-const LONG_CHAIN: u64 = 6;
 /// Population of a tick sweep that names none.
 const SWEEP_CONNECTIONS: u64 = 100_000;
 /// The same, when quick.
@@ -289,36 +288,36 @@ impl ScalePlan {
     /// Sentences to say before the start.
     #[must_use]
     pub fn forewarnings(&self) -> Vec<String> {
-        let largest = self
-            .steps
-            .iter()
-            .map(|step| self.settled(step.want, BYTES_PER_CONNECTION, self.host.usable_bytes))
-            .max();
-        let Some(largest) = largest else {
+        let Some(plan) = self.largest() else {
             return Vec::new();
         };
-        let plan = self.cost_plan(largest.max(1), self.options.cost.tick);
-        let bursts = plan.ok().and_then(|plan| plan.burst_forewarning());
-        bursts
+        plan.burst_forewarning()
             .into_iter()
-            .chain(self.crowded_hash(largest))
+            .chain(self.crowded_hash(plan.connections))
             .collect()
+    }
+
+    /// The plan of the largest rung, as estimated.
+    fn largest(&self) -> Option<CostPlan> {
+        let counts = self
+            .steps
+            .iter()
+            .map(|step| self.settled(step.want, BYTES_PER_CONNECTION, self.host.usable_bytes));
+        self.cost_plan(counts.max()?.max(1), self.options.cost.tick)
+            .ok()
+    }
+
+    /// What to ask the doctor before the start.
+    #[must_use]
+    pub fn question(&self) -> Option<Question> {
+        self.largest().map(|plan| plan.question())
     }
 
     /// What the kernel's hash table of sockets costs at `connections`, both ends in it, when its chains are long.
     fn crowded_hash(&self, connections: u64) -> Option<String> {
         let buckets = self.host.hash_buckets.filter(|buckets| *buckets > 0)?;
-        let chain = 2 * connections / buckets;
-        (chain >= LONG_CHAIN).then(|| {
-            format!(
-                "the kernel finds the socket of a packet in a hash table of {} buckets (net.ipv4.tcp_ehash_entries): \
-                 at {} connections some {chain} sockets share one, and every packet walks past them. It is sized at \
-                 boot (thash_entries=); a network namespace made after `sudo sysctl -w \
-                 net.ipv4.tcp_child_ehash_entries=8388608` has its own",
-                HumanCount(buckets),
-                HumanCount(connections)
-            )
-        })
+        let finding = crowding(buckets, 2 * connections, connections);
+        (finding.verdict == Verdict::Warns).then(|| finding.sentence())
     }
 }
 

@@ -4,6 +4,7 @@
 
 use crate::arm::Arm;
 use crate::experiment::capacity::{HostFacts, fit};
+use crate::experiment::doctor::Question;
 use crate::experiment::plan::{CostOptions, CostPlan, ramp_span};
 use crate::experiment::trial::TrialSpec;
 use crate::load::{Backoff, Jitter};
@@ -197,6 +198,12 @@ impl StormPlan {
     #[must_use]
     pub fn forewarnings(&self) -> Vec<String> {
         self.cost.forewarnings()
+    }
+
+    /// What to ask the doctor before the start.
+    #[must_use]
+    pub fn question(&self) -> Question {
+        self.cost.question()
     }
 
     /// The backoff of a way.
