@@ -13,11 +13,11 @@ mod controlled;
 #[path = "cli/disturbances.rs"]
 mod disturbances;
 #[cfg(test)]
-#[path = "cli/frames.rs"]
-mod frames;
-#[cfg(test)]
 #[path = "cli/doctor.rs"]
 mod doctor;
+#[cfg(test)]
+#[path = "cli/frames.rs"]
+mod frames;
 #[cfg(test)]
 #[path = "cli/halves.rs"]
 mod halves;

@@ -34,8 +34,8 @@ pub mod memory;
 pub mod namespace;
 pub mod network;
 pub mod packet;
-pub mod sockets;
 pub mod privilege;
+pub mod sockets;
 pub mod threads;
 pub mod wait;
 
