@@ -131,7 +131,15 @@ const ENGINE_DATA: &[&str] = &[
 ];
 
 /// What those above the bank may know of shards: how they are set, what they counted.
-const SHARD_SURFACE: &[&str] = &["CloseCause", "Counters", "Phases", "Role", "Settings"];
+const SHARD_SURFACE: &[&str] = &[
+    "CloseCause",
+    "Counters",
+    "Ladder",
+    "Ladders",
+    "Phases",
+    "Role",
+    "Settings",
+];
 
 /// One `crate::` path: the module and what follows it.
 struct Import<'a> {
