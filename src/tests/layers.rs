@@ -8,7 +8,7 @@
 //! cli
 //! experiment | report
 //! control, half
-//! server | load | environment
+//! server | load | environment | exporter
 //! bank
 //! arm
 //! shard
@@ -54,6 +54,7 @@ const RULES: &[(&str, &[&str])] = &[
         &["bank", "shard", "ring", "socket", "clock", "units"],
     ),
     ("environment", &["os", "record", "units"]),
+    ("exporter", &["bank", "shard", "os", "units"]),
     // The two halves' configurations travel over the control channel.
     ("control", &["bank", "server", "load"]),
     ("half", &["control", "bank", "server", "load"]),
@@ -86,6 +87,7 @@ const RULES: &[(&str, &[&str])] = &[
         &[
             "experiment",
             "report",
+            "exporter",
             "half",
             "control",
             "environment",
