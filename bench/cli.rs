@@ -16,6 +16,12 @@ mod disturbances;
 #[path = "cli/halves.rs"]
 mod halves;
 #[cfg(test)]
+#[path = "cli/metrics.rs"]
+mod metrics;
+#[cfg(test)]
+#[path = "cli/openmetrics.rs"]
+mod openmetrics;
+#[cfg(test)]
 #[path = "cli/orders.rs"]
 mod orders;
 #[cfg(test)]
@@ -27,3 +33,6 @@ mod ports;
 #[cfg(test)]
 #[path = "cli/refusals.rs"]
 mod refusals;
+#[cfg(test)]
+#[path = "cli/view.rs"]
+mod view;

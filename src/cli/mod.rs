@@ -14,6 +14,7 @@ pub mod flags;
 mod half;
 pub mod host;
 mod load;
+mod metrics;
 mod opening;
 pub mod output;
 pub mod parse;
@@ -26,7 +27,9 @@ mod scale;
 mod serve;
 mod session;
 pub mod signals;
+mod status;
 mod storm;
+mod view;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
