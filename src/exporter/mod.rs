@@ -1,8 +1,9 @@
 //! An OpenMetrics endpoint: one page of figures of a half by hand, for Prometheus and its like.
 //!
 //! Does not look at connections or core threads. The main thread, which looks at a snapshot ten times a second anyway,
-//! leaves it here; a scrape is answered from that. What a scrape costs is text: 60 µs of an unpinned thread, at most a
-//! few times a second for the text and at most two hundred times a second for all scrapes together.
+//! leaves it here; a scrape is answered from that. What a scrape costs is a millisecond of an unpinned thread when the
+//! text is written anew, five times a second at most, and a tenth of that otherwise. A crowd that never pauses is served
+//! two hundred times a second, for 2 % of a core; round trips of 10,000 connections did not show it.
 //!
 //! | file | subject |
 //! |---|---|

@@ -18,7 +18,7 @@ pub const DOUBLINGS: usize = 26;
 /// Up to a microsecond, the doublings, and everything above.
 const STEPS: usize = 1 + SUBSTEPS * DOUBLINGS + 1;
 
-/// Counts by latency. See the [module](self).
+/// Counts by latency, in steps of a quarter of a doubling from one microsecond to 67 seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Stored", try_from = "Stored")]
 pub struct Ladder {

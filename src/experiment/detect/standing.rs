@@ -18,6 +18,7 @@ pub(super) struct Standing<'a> {
     trials: &'a [&'a TrialPlan],
     parallel: usize,
     begun: Nanos,
+    planned: Duration,
     told: Nanos,
     /// How many trials are over, and the last that was.
     ended: usize,
@@ -28,7 +29,10 @@ pub(super) struct Standing<'a> {
 impl<'a> Standing<'a> {
     pub(super) fn new(trials: &'a [&'a TrialPlan], parallel: usize) -> Self {
         let now = MonotonicClock.now();
+        let longest = trials.iter().map(|trial| trial.span()).max();
+        let planned = longest.unwrap_or_default().max(share(trials, parallel));
         Self {
+            planned,
             trials,
             parallel,
             begun: now,
@@ -63,8 +67,10 @@ impl<'a> Standing<'a> {
         let connections = trial.map_or(0, |trial| {
             trial.connections * trial.contestants.len() as u64
         });
-        // What is under way ends meanwhile.
-        let left: Duration = self.trials[begun..].iter().map(|trial| trial.span()).sum();
+        let elapsed = (self.told - self.begun).as_duration();
+        // As planned, and no less than what has not begun takes.
+        let left = self.planned.saturating_sub(elapsed);
+        let remaining = left.max(share(&self.trials[begun..], self.parallel));
         Progress {
             trial: self.ended.saturating_sub(1),
             trials: self.trials.len(),
@@ -79,8 +85,14 @@ impl<'a> Standing<'a> {
                 machine: busy.0.saturating_mul(100) / capacity.0.max(1),
                 halves: None,
             }),
-            elapsed: (self.told - self.begun).as_duration(),
-            remaining: left / u32::try_from(self.parallel.max(1)).unwrap_or(1),
+            elapsed,
+            remaining,
         }
     }
+}
+
+/// What `trials` take when so many run at once.
+fn share(trials: &[&TrialPlan], parallel: usize) -> Duration {
+    let all: Duration = trials.iter().map(|trial| trial.span()).sum();
+    all / u32::try_from(parallel.max(1)).unwrap_or(1)
 }
