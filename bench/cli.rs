@@ -22,6 +22,12 @@ mod frames;
 #[path = "cli/halves.rs"]
 mod halves;
 #[cfg(test)]
+#[path = "cli/metrics.rs"]
+mod metrics;
+#[cfg(test)]
+#[path = "cli/openmetrics.rs"]
+mod openmetrics;
+#[cfg(test)]
 #[path = "cli/orders.rs"]
 mod orders;
 #[cfg(test)]
@@ -33,3 +39,6 @@ mod ports;
 #[cfg(test)]
 #[path = "cli/refusals.rs"]
 mod refusals;
+#[cfg(test)]
+#[path = "cli/view.rs"]
+mod view;

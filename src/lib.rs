@@ -43,7 +43,7 @@
 //!  cli
 //!  experiment     advise (pure)                 report (reads a record, nothing else)
 //!  half  control
-//!  server  load  environment
+//!  server  load  environment  exporter
 //!  bank  arm
 //!  shard
 //!  detector  measure
@@ -75,6 +75,7 @@ pub mod detector;
 pub mod environment;
 pub mod epoll;
 pub mod experiment;
+pub mod exporter;
 pub mod half;
 pub mod load;
 pub mod measure;

@@ -114,13 +114,14 @@ fn keepalive_with_a_user_timeout_and_keepalive_beside_heartbeats_run_when_asked_
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("result");
     let arguments = "compare --alongside --connections 300 --rounds 1 --interval 2s --timeout 8s --seed=7 \
-                     --arms keepalive-user-timeout,both --quiet --out";
+                     --arms keepalive-user-timeout,both --out";
     let output = ringbeat_apart()
         .args(arguments.split_whitespace())
         .arg(&out)
         .output()
         .unwrap();
     assert_eq!(code(&output), Some(0));
+    plain_lines(&output.stderr);
     let record = record_in(&out);
     assert!(record.valid, "{:?}", record.warnings);
     assert_eq!(record.arms.len(), 3);
@@ -211,6 +212,29 @@ fn latency(record: &Record, out: &Path) {
     assert!(samples.lines().count() > record.arms.len(), "{samples}");
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains("heartbeat-push"));
+}
+
+/// Where there is no terminal each phase of each trial has a line, and nothing is drawn.
+fn plain_lines(said: &[u8]) {
+    let said = String::from_utf8_lossy(said);
+    assert!(!said.contains('\u{1b}') && !said.contains('█'), "{said}");
+    let lines: Vec<_> = said.lines().filter(|line| line.starts_with('[')).collect();
+    let of = |arm: &str, phase: &str| {
+        let words = [arm, phase, "300 of 300 connections, ", " gone, about "];
+        let line = lines
+            .iter()
+            .find(|line| words.iter().all(|word| line.contains(word)));
+        *line.unwrap_or_else(|| panic!("no line of {arm}{phase}: {said}"))
+    };
+    for (arm, acked) in [("none", false), ("both", true)] {
+        let steady = of(arm, ", round 1, steady: ");
+        assert_eq!(steady.contains(", rtt p99 "), acked, "{steady}");
+        assert!(
+            steady.contains(", cpu ") && steady.contains(" (server "),
+            "{steady}"
+        );
+    }
+    assert!((6..40).contains(&lines.len()), "{said}");
 }
 
 #[test]

@@ -31,6 +31,8 @@ impl Observer for Watcher {
 
     fn note(&mut self, _: &str) {}
 
+    fn warn(&mut self, _: &str) {}
+
     fn interrupted(&self) -> Option<i32> {
         (self.at == self.until).then_some(2)
     }

@@ -5,7 +5,7 @@
 //! a second and at each change of phase, and when there is a new disturbance.
 
 use super::Disturbance;
-use crate::shard::{Counters, EndingRecord, Series};
+use crate::shard::{Counters, EndingRecord, Ladders, Series};
 use crate::units::Nanos;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -65,6 +65,9 @@ pub struct Snapshot {
     pub window_ns: Nanos,
     /// Histograms of the window by name, stored form; set when the window closes.
     pub histograms: BTreeMap<String, String>,
+    /// Latencies by rough steps, since the start.
+    #[serde(default)]
+    pub ladders: Ladders,
     /// From the first connect to the answer to the last; set by the load generator when its ramp is over.
     #[serde(default)]
     pub opened_in: Option<Nanos>,
@@ -94,6 +97,7 @@ impl Snapshot {
         self.at = self.at.max(other.at);
         self.window_ns = self.window_ns.max(other.window_ns);
         self.totals.add(&other.totals);
+        self.ladders.add(&other.ladders);
         self.opened_in = self.opened_in.max(other.opened_in);
         self.table_bytes += other.table_bytes;
         if let Some((begun, established)) = &other.reconnects {

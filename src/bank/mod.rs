@@ -428,6 +428,7 @@ impl Bank {
             window,
             window_ns,
             histograms,
+            ladders: self.instruments.ladders.clone(),
             opened_in: None,
             reconnects: self.window_closed.as_ref().map(|_| {
                 let instruments = &self.instruments;

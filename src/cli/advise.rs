@@ -20,7 +20,7 @@ const DEPTH: u32 = 3;
 /// Folders looked into before the search ends: a home folder must not take minutes.
 const MOST_FOLDERS: usize = 5_000;
 
-/// Which mechanism, which settings, what they cost at this scale, what they do not notice, and why.
+/// Settings for a question: mechanism, numbers, their cost, what goes unnoticed.
 ///
 /// Measures nothing. Costs are those of the newest record below the current folder (of `compare` or `scale`), or of the
 /// results this program was built with; what is not noticed is what a fault lab (`detect`) saw.

@@ -22,7 +22,7 @@ use std::time::Duration;
 /// two intervals of two.
 const QUICK_BUDGET: (Duration, u32) = (Duration::from_secs(4), 2);
 
-/// How long each mechanism takes to notice, fault by fault, and when it suspects the living.
+/// Fault lab: how soon each mechanism notices, and when it suspects the living.
 ///
 /// Makes a laboratory of three network namespaces for every trial, opens connections through it under every mechanism at
 /// one detection budget, breaks something, and times every verdict at either end; every cell is held against the

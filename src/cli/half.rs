@@ -4,7 +4,7 @@
 //! Does not start either half.
 
 use super::flags::{BudgetFlags, ConnectionsFlag, EngineFlags, OutputFlags};
-use super::{Failure, output, parse, signals};
+use super::{Failure, metrics, output, parse, signals};
 use crate::arm::{Arm, Budget};
 use crate::bank::{RingPlan, Snapshot};
 use crate::os::limits::{raise_nofile, sysctl};
@@ -15,6 +15,7 @@ use crate::units::{HumanCount, Nanos};
 use crate::wheel::TimersKind;
 use clap::Args;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Flags of both halves.
@@ -35,6 +36,10 @@ pub(super) struct HalfFlags {
     pub(super) engine: EngineFlags,
     #[command(flatten)]
     pub(super) output: OutputFlags,
+    /// Show figures to Prometheus and its like, at http://ADDR:PORT/metrics; a port alone is one of 127.0.0.1, port 0
+    /// chooses a free one
+    #[arg(long, value_name = "[ADDR:]PORT", value_parser = metrics::address)]
+    pub(super) metrics: Option<SocketAddr>,
     /// Take orders from an experiment on standard input
     #[arg(long, hide = true)]
     pub(super) controlled: bool,

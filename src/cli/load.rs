@@ -11,7 +11,8 @@ use super::reconnect::{self, ReconnectFlags};
 use super::route::{Targets, shortage, source, targets};
 use super::session::{Session, Wait};
 use super::signals::Signals;
-use super::{Failure, host, output, parse};
+use super::status::Status;
+use super::{Failure, host, metrics, output, parse};
 use crate::arm::{Arm, Budget};
 use crate::bank::{Phase, Snapshot};
 use crate::load::{IN_FLIGHT, Load, LoadConfig};
@@ -75,9 +76,11 @@ pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
     if let Some(said) = shortage(config.connections, targets, sources, host::ephemeral()) {
         output::warn(&said);
     }
+    let exporter = metrics::start(&args.half, "load")?;
     let load = Load::start(&config).map_err(|error| Failure::Host(error.to_string()))?;
     announce(args, &budget, &config, &load);
-    let mut session = Session::new(&load.crew, &signals, args.half.output.quiet);
+    let status = Status::new(args.half.output.quiet, budget.interval);
+    let mut session = Session::new(&load.crew, &signals, status, exporter.as_ref());
     let mut ramp = WatchedRamp::new(
         args.bounds.memory_limit,
         1 + u64::from(both_ends),

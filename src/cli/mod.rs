@@ -18,6 +18,7 @@ pub mod host;
 mod laboratory;
 mod lifecycle;
 mod load;
+mod metrics;
 mod opening;
 pub mod output;
 pub mod parse;
@@ -30,7 +31,9 @@ mod scale;
 mod serve;
 mod session;
 pub mod signals;
+mod status;
 mod storm;
+mod view;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

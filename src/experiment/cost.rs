@@ -10,6 +10,7 @@ use super::plan::{CostOptions, CostPlan, rate_over};
 use super::sampler::Sampler;
 use super::summary::{Controls, arm_record};
 use super::trial::{self, Stage, Trial, TrialSpec};
+use super::watch::Watch;
 use super::{ExperimentError, Observer};
 use crate::arm::Arm;
 use crate::clock::{Clock as _, MonotonicClock, wall_rfc3339};
@@ -39,13 +40,14 @@ pub fn run_cost(
     let started_at = wall_rfc3339();
     let begun = MonotonicClock.now();
     let baseline = SocketStats::read()?.tcp_allocated;
-    let mut sampler = Sampler::new();
+    let (mut sampler, mut watch) = (Sampler::new(), Watch::default());
     let mut stage = Stage {
         begun: sampler.begun(),
         plan,
         executable,
         observer,
         sampler: &mut sampler,
+        watch: &mut watch,
         baseline,
     };
     let swapped_before = swapped_pages();

@@ -14,6 +14,8 @@
 //! | `network` | loopback, or two namespaces and a link |
 //! | `meters` | the CPU meters around a window, their noise floors |
 //! | `sampler` | one row a second |
+//! | `watch` | what is shown of a trial while it goes |
+//! | `alarm` | the doubts that show meanwhile |
 //! | `cost` | all trials of a comparison in their order, the record from them |
 //! | `scale` | a ladder of comparisons, the hold at its top, the record from them |
 //! | `storm` | everybody dropped at once, or some of them all the time; the record from it |
@@ -29,6 +31,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alarm;
 mod capacity;
 mod checks;
 mod compare;
@@ -49,7 +52,9 @@ mod storm;
 mod summary;
 mod tools;
 mod trial;
+mod watch;
 
+pub use alarm::{Alarms, Signs};
 pub use capacity::{CapacityError, HostFacts};
 pub use cost::run_cost;
 pub use detect::{
@@ -69,7 +74,7 @@ pub use storm::{StormOptions, StormPlan, Way, run_storm};
 
 use crate::measure::MeasureError;
 use crate::measure::headroom::Stop;
-use crate::units::HumanCount;
+use crate::units::{HumanCount, Nanos};
 use std::time::Duration;
 
 /// Where a run stands, for a progress line.
@@ -91,8 +96,23 @@ pub struct Progress {
     pub connections_requested: u64,
     /// Heartbeats, or probes, of the last second.
     pub events_per_second: u64,
+    /// 99th percentile of the round trips since the last report, where any heartbeat was acked.
+    pub rtt_p99: Option<Nanos>,
+    /// CPU time since the last report.
+    pub cpu: Option<CpuShares>,
+    /// Since the run began.
+    pub elapsed: Duration,
     /// Time left, as planned.
     pub remaining: Duration,
+}
+
+/// CPU time in percent of all that the machine's cores had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CpuShares {
+    /// Everything that ran, interrupts and other programs among it.
+    pub machine: u64,
+    /// The server and the load generator, where it is one process each.
+    pub halves: Option<(u64, u64)>,
 }
 
 /// Who watches a run.
@@ -101,6 +121,8 @@ pub trait Observer {
     fn progress(&mut self, progress: &Progress);
     /// A sentence worth a line of its own.
     fn note(&mut self, text: &str);
+    /// A reason to doubt what is measured has arisen; each is told once in a trial.
+    fn warn(&mut self, text: &str);
     /// The signal that asks the run to end, if one has come.
     fn interrupted(&self) -> Option<i32>;
 }

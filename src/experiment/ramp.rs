@@ -4,7 +4,8 @@
 //! [`reserve`](crate::measure::headroom::reserve).
 
 use super::ExperimentError;
-use super::trial::{Halves, Stage, TrialSpec, check_interrupt, observe, settled};
+use super::trial::{Halves, Stage, TrialSpec, check_interrupt, settled};
+use super::watch::observe;
 use crate::bank::Snapshot;
 use crate::clock::{Clock as _, MonotonicClock};
 use crate::control::{Order, Word};

@@ -11,7 +11,8 @@ use super::plan::ramp_span;
 use super::process::Half;
 use super::ramp::{self, Ramp};
 use super::sampler::Sampler;
-use super::{ExperimentError, Observer, Progress, StoppedAtMemory, checks};
+use super::watch::{self, Watch, observe};
+use super::{ExperimentError, Observer, StoppedAtMemory, checks};
 use crate::arm::Arm;
 use crate::bank::{EngineConfig, Phase, Snapshot};
 use crate::clock::{Clock as _, MonotonicClock, wall_epoch_ms};
@@ -126,10 +127,19 @@ pub(super) struct Stage<'a> {
     pub(super) executable: &'a Path,
     pub(super) observer: &'a mut dyn Observer,
     pub(super) sampler: &'a mut Sampler,
+    pub(super) watch: &'a mut Watch,
     /// TCP sockets of the host before the run.
     pub(super) baseline: u64,
     /// When the run began.
     pub(super) begun: Nanos,
+}
+
+impl Stage<'_> {
+    /// What was sampled and said before belongs to another trial.
+    pub(super) fn next_trial(&mut self) {
+        self.sampler.next_trial();
+        self.watch.next_trial();
+    }
 }
 
 /// The two processes of a trial.
@@ -151,7 +161,7 @@ impl Halves {
 pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, ExperimentError> {
     wait_for_drain(stage)?;
     let unrest = wait_for_memory(stage)?;
-    stage.sampler.next_trial();
+    stage.next_trial();
     let mut halves = start(stage, &spec, |_, _| {})?;
     let pids = halves.pids();
     let (server_pid, load_pid) = pids;
@@ -401,41 +411,12 @@ pub(super) fn hold(
                 usable_mib: usable >> 20,
             });
         }
+        watch::memory(stage, spec, usable);
         if step == second {
             let (server, load) = (halves.server.report()?, halves.load.report()?);
             observe(stage, spec, halves, phase, (&server, &load))?;
         }
     }
-}
-
-pub(super) fn observe(
-    stage: &mut Stage<'_>,
-    spec: &TrialSpec,
-    halves: &Halves,
-    phase: &'static str,
-    (server, load): (&Snapshot, &Snapshot),
-) -> Result<(), ExperimentError> {
-    let before = stage.sampler.newest();
-    let place = (spec.round, spec.name.as_str(), phase);
-    let pids = halves.pids();
-    let at = stage.plan.options.path.place(pids);
-    let row = stage.sampler.sample(place, pids, at, (server, load))?;
-    let (since, sent) = before.unwrap_or((row.elapsed_ms, row.heartbeats));
-    // Rows lie a second apart but for pauses.
-    let span_ms = row.elapsed_ms.saturating_sub(since).max(1);
-    let events = (row.heartbeats - sent).max(row.probes);
-    stage.observer.progress(&Progress {
-        trial: spec.place.0,
-        trials: spec.place.1,
-        arm: spec.name.clone(),
-        part: spec.part.clone(),
-        phase,
-        connections: load.totals.open,
-        connections_requested: spec.connections,
-        events_per_second: events * 1000 / span_ms,
-        remaining: spec.span() + spec.later,
-    });
-    Ok(())
 }
 
 pub(super) fn check_interrupt(stage: &Stage<'_>) -> Result<(), ExperimentError> {

@@ -56,6 +56,13 @@ impl CpuSnapshot {
         self.system.at
     }
 
+    /// What all CPUs together could have spent from here until `later`.
+    #[must_use]
+    pub fn capacity_until(&self, later: &Self) -> Nanos {
+        let window = later.system.at - self.system.at;
+        Nanos(window.0.saturating_mul(self.system.per_cpu.len() as u64))
+    }
+
     /// What was spent from here until `later`.
     ///
     /// # Errors
@@ -69,8 +76,7 @@ impl CpuSnapshot {
             });
         }
         let (first, last) = (self.system.total(), later.system.total());
-        let window = later.system.at - self.system.at;
-        let capacity = Nanos(window.0.saturating_mul(cpus as u64));
+        let capacity = self.capacity_until(later);
         let ksoftirqd = self.ksoftirqd.zip(later.ksoftirqd);
         Ok(CpuNanos {
             busy: (capacity - (last.idle - first.idle)).0,

@@ -74,6 +74,19 @@ impl SystemCpu {
         })
     }
 
+    /// What all CPUs together spent from here until `later`, and what they could have spent; `None` when CPUs came or
+    /// went meanwhile.
+    #[must_use]
+    pub fn spent_until(&self, later: &Self) -> Option<(Nanos, Nanos)> {
+        if self.per_cpu.len() != later.per_cpu.len() {
+            return None;
+        }
+        let window = later.at - self.at;
+        let capacity = Nanos(window.0.saturating_mul(self.per_cpu.len() as u64));
+        let idle = later.total().idle - self.total().idle;
+        Some((capacity - idle, capacity))
+    }
+
     /// The CPUs added up.
     #[must_use]
     pub fn total(&self) -> CpuTimes {

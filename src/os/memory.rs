@@ -176,6 +176,16 @@ pub fn resident_bytes(pid: u32) -> Result<Resident, OsError> {
     })
 }
 
+/// The resident set of this process, shared pages among it: cheaper than [`resident_bytes`], and what process metrics
+/// usually mean.
+///
+/// # Errors
+/// [`OsError`] where `/proc` does not show it.
+pub fn own_resident_set() -> Result<u64, OsError> {
+    let path = "/proc/self/status";
+    field_kib(path, &read_text(path)?, "VmRSS")
+}
+
 /// The line `name:   123 kB`, in bytes.
 fn field_kib(path: &str, text: &str, name: &str) -> Result<u64, OsError> {
     let rest = text

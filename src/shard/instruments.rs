@@ -1,9 +1,10 @@
 //! The histograms one core thread fills while its window is open.
 //!
 //! Does not read a clock. One set per core thread, not per connection or per ring, so that memory does not grow
-//! with the population. Merged by adding counts (see [`crate::record`]). `connect`, `reconnect` and `recovery` are
-//! filled at all times, the others only while recording.
+//! with the population. Merged by adding counts (see [`crate::record`]). `connect`, `reconnect`, `recovery` and the
+//! [ladders](Ladders) are filled at all times, the others only while recording.
 
+use super::ladder::Ladders;
 use super::series::Series;
 use crate::record::{HistogramError, encode, new_histogram};
 use crate::units::Nanos;
@@ -22,6 +23,8 @@ pub struct Instruments {
     connect: Histogram<u64>,
     reconnect: Histogram<u64>,
     recovery: Histogram<u64>,
+    /// What is shown while all goes on.
+    pub ladders: Ladders,
     /// Reconnects begun, over time.
     pub reconnects_begun: Series,
     /// Reconnects that succeeded, over time.
@@ -39,6 +42,7 @@ impl Default for Instruments {
             connect: new_histogram(),
             reconnect: new_histogram(),
             recovery: new_histogram(),
+            ladders: Ladders::default(),
             reconnects_begun: Series::default(),
             reconnects_established: Series::default(),
         }
@@ -48,6 +52,8 @@ impl Default for Instruments {
 impl Instruments {
     /// A heartbeat came back: `rtt` since it was handed to the kernel, `response` since it was due.
     pub fn answered(&mut self, rtt: Nanos, response: Nanos) {
+        self.ladders.rtt.record(rtt, 1);
+        self.ladders.response.record(response, 1);
         if self.recording {
             self.rtt.saturating_record(rtt.0);
             self.response.saturating_record(response.0);
@@ -56,6 +62,7 @@ impl Instruments {
 
     /// `count` wheel entries were looked at `late` after their tick began.
     pub fn turned(&mut self, late: Nanos, count: u64) {
+        self.ladders.lateness.record(late, count);
         if self.recording {
             // The value lies in range after clamping, so this cannot fail; saturating_record_n does not exist.
             let value = late.0.min(self.lateness.high());
@@ -65,6 +72,7 @@ impl Instruments {
 
     /// A heartbeat left `lag` after it was due.
     pub fn sent(&mut self, lag: Nanos) {
+        self.ladders.schedule_lag.record(lag, 1);
         if self.recording {
             self.schedule_lag.saturating_record(lag.0);
         }
@@ -72,6 +80,7 @@ impl Instruments {
 
     /// A first connect took `span`.
     pub fn connected(&mut self, span: Nanos) {
+        self.ladders.connect.record(span, 1);
         self.connect.saturating_record(span.0);
     }
 
@@ -82,6 +91,7 @@ impl Instruments {
 
     /// The connect of a lost connection took `span`.
     pub fn reconnected(&mut self, span: Nanos, now: Nanos) {
+        self.ladders.connect.record(span, 1);
         self.reconnect.saturating_record(span.0);
         self.reconnects_established.count(now);
     }

@@ -8,7 +8,7 @@
 //! cli
 //! experiment | advise | report
 //! control, half
-//! server | load | environment
+//! server | load | environment | exporter
 //! bank
 //! arm
 //! shard
@@ -54,6 +54,7 @@ const RULES: &[(&str, &[&str])] = &[
         &["bank", "shard", "ring", "socket", "clock", "units"],
     ),
     ("environment", &["os", "record", "units"]),
+    ("exporter", &["bank", "shard", "os", "units"]),
     // The two halves' configurations travel over the control channel.
     ("control", &["bank", "server", "load"]),
     ("half", &["control", "bank", "server", "load"]),
@@ -89,6 +90,7 @@ const RULES: &[(&str, &[&str])] = &[
             "experiment",
             "advise",
             "report",
+            "exporter",
             "half",
             "control",
             "environment",
@@ -134,7 +136,15 @@ const ENGINE_DATA: &[&str] = &[
 ];
 
 /// What those above the bank may know of shards: how they are set, what they counted.
-const SHARD_SURFACE: &[&str] = &["CloseCause", "Counters", "Phases", "Role", "Settings"];
+const SHARD_SURFACE: &[&str] = &[
+    "CloseCause",
+    "Counters",
+    "Ladder",
+    "Ladders",
+    "Phases",
+    "Role",
+    "Settings",
+];
 
 /// One `crate::` path: the module and what follows it.
 struct Import<'a> {

@@ -13,6 +13,7 @@
 //! | `pair` | a contestant's two halves in them |
 //! | `inject` | how a fault is made |
 //! | `stall` | how late this machine was |
+//! | `standing` | where the lab stands, for those who watch |
 //! | `trial` | one laboratory, one trouble, what each end did |
 //! | `cells` | what was seen, held against the model |
 //! | `debate` | the kernel's rules, firewalls, thresholds |
@@ -29,6 +30,7 @@ mod model;
 mod pair;
 mod plan;
 mod stall;
+mod standing;
 mod trial;
 
 pub use fault::{Fault, Seat, Stress, Trouble};
@@ -37,7 +39,7 @@ pub use plan::{DEFAULT_CONNECTIONS, DetectOptions, DetectPlan, QUICK_CONNECTIONS
 use super::cost::{cut_short, empty};
 use super::doctor::{Question, Side, Timing};
 use super::doubt::Doubt;
-use super::{ExperimentError, Observer, Progress};
+use super::{ExperimentError, Observer};
 use crate::clock::{Clock as _, MonotonicClock, wall_rfc3339};
 use crate::environment;
 use crate::os::limits::keepalive_defaults;
@@ -50,6 +52,7 @@ use debate::Done;
 use laboratory::Laboratory;
 use plan::{ALLOWANCE, TrialKind, TrialPlan};
 use stall::StallWatch;
+use standing::Standing;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
@@ -127,7 +130,8 @@ pub fn run_detect(
         stalls: &stalls,
         interrupted: &interrupted,
     };
-    let (done, ended) = all(&common, &trials, options.parallel, observer);
+    let misses = |trial: &TrialPlan, outcome: &Outcome| misses(plan, trial, outcome);
+    let (done, ended) = all(&common, &trials, options.parallel, (observer, &misses));
     let mut record = Record {
         partial: ended.is_some(),
         started_at,
@@ -180,16 +184,17 @@ fn left_out(plan: &DetectPlan) -> Result<BTreeMap<String, String>, ExperimentErr
     Ok(left_out)
 }
 
-/// Runs all trials, several at once, and stops at the first that cannot go on.
+/// Runs all trials, several at once, and stops at the first that cannot go on. `misses` judges each that is over.
 fn all(
     common: &Common<'_>,
     trials: &[&TrialPlan],
     parallel: usize,
-    observer: &mut dyn Observer,
+    (observer, misses): (&mut dyn Observer, &Judge<'_>),
 ) -> (Vec<Done>, Option<ExperimentError>) {
     let next = AtomicUsize::new(0);
     let (sender, results) = channel();
     let (mut done, mut ended) = (Vec::new(), None);
+    let mut standing = Standing::new(trials, parallel);
     std::thread::scope(|scope| {
         for _ in 0..parallel.clamp(1, trials.len().max(1)) {
             let sender = sender.clone();
@@ -203,8 +208,12 @@ fn all(
             }
             match results.recv_timeout(Duration::from_millis(100)) {
                 Ok((place, Ok(outcome))) => {
+                    for (doubt, place) in misses(trials[place], &outcome) {
+                        observer.warn(&format!("{place}: {doubt}"));
+                    }
                     done.push((place, outcome));
-                    observer.progress(&progress(trials, &next, (done.len() - 1, place), parallel));
+                    standing.ended(place);
+                    observer.progress(&standing.now(next.load(Ordering::Relaxed)));
                 }
                 Ok((_, Err(error))) => {
                     // The others end too; what they had is not whole.
@@ -221,7 +230,11 @@ fn all(
                     );
                     ended.get_or_insert(error);
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    if standing.is_old() {
+                        observer.progress(&standing.now(next.load(Ordering::Relaxed)));
+                    }
+                }
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
@@ -232,6 +245,32 @@ fn all(
         .map(|(place, outcome)| (trials[place].clone(), outcome))
         .collect();
     (done, ended)
+}
+
+/// A cell that lies outside of its bound, and where it is.
+type Miss = (Doubt, String);
+
+/// What a trial that is over comes to.
+type Judge<'a> = dyn Fn(&TrialPlan, &Outcome) -> Vec<Miss> + 'a;
+
+fn miss(cell: &CellRecord) -> Option<Miss> {
+    let doubt = Doubt::OutOfBound {
+        why: cell.out_of_bound.clone(),
+    };
+    let name = format!("{} {}", cell.fault, cell.parameter);
+    let place = format!("{}, {}, {}", name.trim(), cell.mechanism, cell.seat);
+    (!cell.within_bound).then_some((doubt, place))
+}
+
+/// The cells of one trial that lie outside of their bounds. One that cannot be made is told at the end.
+fn misses(plan: &DetectPlan, trial: &TrialPlan, outcome: &Outcome) -> Vec<Miss> {
+    if trial.kind != TrialKind::Cells {
+        return Vec::new();
+    }
+    let views = outcome.views.iter();
+    views
+        .filter_map(|view| miss(&cells::cell(plan, trial, outcome, view).ok()?))
+        .collect()
 }
 
 /// A trial by its place, and what came of it.
@@ -248,32 +287,6 @@ fn work(common: &Common<'_>, trials: &[&TrialPlan], next: &AtomicUsize, results:
         if results.send((place, outcome)).is_err() || failed {
             return;
         }
-    }
-}
-
-fn progress(
-    trials: &[&TrialPlan],
-    next: &AtomicUsize,
-    (done, place): (usize, usize),
-    parallel: usize,
-) -> Progress {
-    let begun = next.load(Ordering::Relaxed).min(trials.len());
-    let connections = |trial: &TrialPlan| trial.connections * trial.contestants.len() as u64;
-    Progress {
-        trial: done,
-        trials: trials.len(),
-        arm: trials[place].title(),
-        part: format!("{} trials under way", begun.saturating_sub(done + 1)),
-        phase: "done",
-        connections: connections(trials[place]),
-        connections_requested: connections(trials[place]),
-        events_per_second: 0,
-        // What is under way ends meanwhile.
-        remaining: trials[begun..]
-            .iter()
-            .map(|trial| trial.span())
-            .sum::<Duration>()
-            / u32::try_from(parallel.max(1)).unwrap_or(1),
     }
 }
 
@@ -312,18 +325,10 @@ fn summarise(plan: &DetectPlan, record: &mut Record, done: &[Done]) -> Result<()
     } else {
         Vec::new()
     };
-    for cell in cells.iter().filter(|cell| !cell.within_bound) {
-        let doubt = Doubt::OutOfBound {
-            why: cell.out_of_bound.clone(),
-        };
-        let name = format!("{} {}", cell.fault, cell.parameter);
-        record.warnings.push(doubt.warning(&format!(
-            "{}, {}, {}",
-            name.trim(),
-            cell.mechanism,
-            cell.seat
-        )));
-    }
+    let out_of_bound = cells.iter().filter_map(miss);
+    record
+        .warnings
+        .extend(out_of_bound.map(|(doubt, place)| doubt.warning(&place)));
     for oracle in oracles.iter().filter(|oracle| !oracle.held) {
         let doubt = Doubt::RuleBroken {
             expected: oracle.expected.clone(),

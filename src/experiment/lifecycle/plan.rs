@@ -13,7 +13,7 @@ const BEFORE: &str = "syn-in-time-wait";
 /// The scenarios together, with four at once, and the same without the minute's wait.
 const SCENARIOS: Duration = Duration::from_secs(6);
 /// `TIME-WAIT` with what leads to it.
-const MINUTE: Duration = Duration::from_secs(64);
+pub(super) const MINUTE: Duration = Duration::from_secs(64);
 /// Connections of the ramp whose accept queues are short on purpose, and that length; the same when quick.
 const OVERFLOWING: [(u64, u64); 2] = [(50_000, 128), (2_000, 16)];
 

@@ -5,7 +5,7 @@
 //! record marked partial.
 
 use super::hosts::Hosts;
-use super::plan::LifecyclePlan;
+use super::plan::{LifecyclePlan, MINUTE};
 use super::play::{play, play_all};
 use super::{handshake, ports, time_wait_memory, turnovers};
 use crate::clock::{Clock as _, MonotonicClock, wall_rfc3339};
@@ -135,13 +135,13 @@ fn scenarios(
     observer: &mut dyn Observer,
     seen: &mut LifecycleRecord,
 ) -> Result<(), ExperimentError> {
-    let all = plan.scenarios.len();
+    let (all, begun) = (plan.scenarios.len(), MonotonicClock.now());
     let (played, ended) = play_all(&plan.scenarios, interrupted, |done| {
         if let Some(signal) = observer.interrupted() {
             interrupted.store(signal, Ordering::Relaxed);
         }
         let part = format!("{done} of {all} played");
-        observer.progress(&progress("scenarios", part, plan.span()));
+        observer.progress(&progress("scenarios", part, begun, plan.span()));
     });
     let held = played.iter().filter(|scenario| scenario.held).count();
     observer.note(&format!("{held} of {all} scenarios hold"));
@@ -183,9 +183,8 @@ fn wait(
         if let Some(signal) = observer.interrupted() {
             interrupted.store(signal, Ordering::Relaxed);
         }
-        let left = Nanos::from_secs(60) - (MonotonicClock.now() - begun);
         let part = "waiting for its end".to_owned();
-        observer.progress(&progress("TIME-WAIT", part, left.as_duration()));
+        observer.progress(&progress("TIME-WAIT", part, begun, MINUTE));
         std::thread::sleep(Duration::from_millis(100));
     }
     match waited.join() {
@@ -194,7 +193,8 @@ fn wait(
     }
 }
 
-fn progress(what: &str, part: String, remaining: Duration) -> Progress {
+fn progress(what: &str, part: String, begun: Nanos, whole: Duration) -> Progress {
+    let elapsed = (MonotonicClock.now() - begun).as_duration();
     Progress {
         trial: 0,
         trials: 1,
@@ -204,7 +204,10 @@ fn progress(what: &str, part: String, remaining: Duration) -> Progress {
         connections: 0,
         connections_requested: 0,
         events_per_second: 0,
-        remaining,
+        rtt_p99: None,
+        cpu: None,
+        elapsed,
+        remaining: whole.saturating_sub(elapsed),
     }
 }
 

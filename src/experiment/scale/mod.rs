@@ -16,6 +16,7 @@ use super::cost::{blank, cut_short};
 use super::plan::CostPlan;
 use super::sampler::Sampler;
 use super::trial::{self, Stage, Trial, TrialSpec};
+use super::watch::Watch;
 use super::{ExperimentError, Observer, StoppedAtMemory, floor};
 use crate::clock::{Clock as _, MonotonicClock, wall_rfc3339};
 use crate::environment;
@@ -47,6 +48,7 @@ struct Climb<'a> {
     executable: &'a Path,
     observer: &'a mut dyn Observer,
     sampler: Sampler,
+    watch: Watch,
     /// TCP sockets of the host before the run.
     baseline: u64,
     rungs: Vec<Measured>,
@@ -83,6 +85,7 @@ pub fn run_scale(
         executable,
         observer,
         sampler: Sampler::new(),
+        watch: Watch::default(),
         baseline: SocketStats::read()?.tcp_allocated,
         rungs: Vec::new(),
         hold: None,
@@ -318,6 +321,7 @@ impl Climb<'_> {
             executable: self.executable,
             observer: &mut *self.observer,
             sampler: &mut self.sampler,
+            watch: &mut self.watch,
             baseline: self.baseline,
         }
     }

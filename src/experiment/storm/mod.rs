@@ -13,6 +13,7 @@ pub use plan::{StormOptions, StormPlan, Way};
 use super::cost::{blank, cut_short};
 use super::sampler::Sampler;
 use super::trial::Stage;
+use super::watch::Watch;
 use super::{ExperimentError, Observer};
 use crate::clock::{Clock as _, MonotonicClock, wall_rfc3339};
 use crate::environment;
@@ -36,13 +37,14 @@ pub fn run_storm(
     let started_at = wall_rfc3339();
     let begun = MonotonicClock.now();
     let baseline = SocketStats::read()?.tcp_allocated;
-    let mut sampler = Sampler::new();
+    let (mut sampler, mut watch) = (Sampler::new(), Watch::default());
     let mut stage = Stage {
         begun: sampler.begun(),
         plan: &plan.cost,
         executable,
         observer,
         sampler: &mut sampler,
+        watch: &mut watch,
         baseline,
     };
     let (mut storm, mut warnings) = (plan.record(), Vec::new());

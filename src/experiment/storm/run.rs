@@ -9,7 +9,8 @@ use super::plan::{PlannedRun, StormPlan};
 use crate::bank::{Disturbance, Phase, Snapshot};
 use crate::clock::{Clock as _, MonotonicClock};
 use crate::control::{Order, Word};
-use crate::experiment::trial::{self, Halves, Stage, TrialSpec, check_interrupt, observe, settled};
+use crate::experiment::trial::{self, Halves, Stage, TrialSpec, check_interrupt, settled};
+use crate::experiment::watch::{self, observe};
 use crate::experiment::{ExperimentError, StoppedAtMemory, ramp};
 use crate::measure::cpu::CpuSnapshot;
 use crate::measure::wire::{WireDelta, WireSnapshot};
@@ -65,7 +66,7 @@ pub(super) fn run(
     run: usize,
 ) -> Result<(Measured, Option<ExperimentError>), ExperimentError> {
     trial::wait_for_drain(stage)?;
-    stage.sampler.next_trial();
+    stage.next_trial();
     let spec = plan.spec(run);
     let mut halves = start(stage, plan, run, &spec)?;
     halves.server.go(Phase::Open)?;
@@ -230,7 +231,8 @@ fn wait_for_all(
         if now - begun >= give_up.into() {
             return Ok(Waited::GivenUp);
         }
-        if let Err(error) = check_interrupt(stage).and_then(|()| enough_memory(stage, &load)) {
+        if let Err(error) = check_interrupt(stage).and_then(|()| enough_memory(stage, spec, &load))
+        {
             return Ok(Waited::Cut(error));
         }
         if now >= next_row {
@@ -242,7 +244,11 @@ fn wait_for_all(
     }
 }
 
-fn enough_memory(stage: &Stage<'_>, load: &Snapshot) -> Result<(), ExperimentError> {
+fn enough_memory(
+    stage: &mut Stage<'_>,
+    spec: &TrialSpec,
+    load: &Snapshot,
+) -> Result<(), ExperimentError> {
     let usable = SystemMemory::read()?.usable();
     if usable < stage.plan.host.reserve_bytes / 2 {
         return Err(ExperimentError::InNeed {
@@ -250,5 +256,6 @@ fn enough_memory(stage: &Stage<'_>, load: &Snapshot) -> Result<(), ExperimentErr
             usable_mib: usable >> 20,
         });
     }
+    watch::memory(stage, spec, usable);
     Ok(())
 }

@@ -16,6 +16,7 @@ use crate::experiment::plan::CostPlan;
 use crate::experiment::ramp::climb_watched;
 use crate::experiment::sampler::Sampler;
 use crate::experiment::trial::{self, Halves, Stage, TrialSpec, settled};
+use crate::experiment::watch::Watch;
 use crate::experiment::{ExperimentError, NetworkPath, Observer};
 use crate::measure::cpu::CpuSnapshot;
 use crate::os::established::Handshakes;
@@ -124,13 +125,14 @@ fn run(
     record: &mut HandshakeRecord,
     warnings: &mut Vec<Warning>,
 ) -> Result<(), ExperimentError> {
-    let mut sampler = Sampler::new();
+    let (mut sampler, mut watch) = (Sampler::new(), Watch::default());
     let mut stage = Stage {
         begun: sampler.begun(),
         plan: &plan.cost,
         executable,
         observer,
         sampler: &mut sampler,
+        watch: &mut watch,
         baseline: SocketStats::read()?.tcp_allocated,
     };
     let name = if plan.short {

@@ -17,6 +17,7 @@ use crate::environment;
 use crate::experiment::cost::cut_short;
 use crate::experiment::sampler::Sampler;
 use crate::experiment::trial::Stage;
+use crate::experiment::watch::Watch;
 use crate::experiment::{ExperimentError, Observer};
 use crate::os::network::SocketStats;
 use crate::record::{TurnoverRecord, Warning};
@@ -62,13 +63,14 @@ fn on_stage<T>(
     observer: &mut dyn Observer,
     work: impl FnOnce(&mut Stage<'_>) -> Result<T, ExperimentError>,
 ) -> Result<T, ExperimentError> {
-    let mut sampler = Sampler::new();
+    let (mut sampler, mut watch) = (Sampler::new(), Watch::default());
     let mut stage = Stage {
         begun: sampler.begun(),
         plan: &plan.cost,
         executable,
         observer,
         sampler: &mut sampler,
+        watch: &mut watch,
         baseline: SocketStats::read()?.tcp_allocated,
     };
     work(&mut stage)
