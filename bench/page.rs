@@ -3,6 +3,9 @@
 //! Renders kept records anew; measures nothing. Where Chromium or its driver is missing, the tests say SKIPPED.
 
 #[cfg(test)]
+#[path = "page/against.rs"]
+mod against;
+#[cfg(test)]
 #[path = "page/browser.rs"]
 mod browser;
 #[cfg(test)]

@@ -18,7 +18,7 @@ mod stack;
 mod thresholds;
 mod timeline;
 
-use crate::record::{HistogramError, Kind, Record};
+use crate::record::{ArmRecord, HistogramError, Kind, Record};
 
 /// One chart.
 #[derive(Clone, Debug)]
@@ -115,6 +115,21 @@ pub fn plots(record: &Record) -> Result<Vec<Plot>, PlotError> {
         plots.extend(percentile::percentiles(&entries, subject)?);
     }
     plots.extend(bars::memory(record)?);
+    Ok(plots)
+}
+
+/// The histograms of the arms that both have, one run's over the other's.
+pub(super) fn overlaid(ones: &[ArmRecord], others: &[ArmRecord]) -> Result<Vec<Plot>, PlotError> {
+    let mut entries = Vec::new();
+    for one in ones {
+        if let Some(other) = others.iter().find(|other| other.name == one.name) {
+            entries.extend(percentile::Entry::pair(one, other));
+        }
+    }
+    let mut plots = Vec::new();
+    for subject in percentile::SUBJECTS {
+        plots.extend(percentile::percentiles(&entries, subject)?);
+    }
     Ok(plots)
 }
 

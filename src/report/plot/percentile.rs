@@ -76,6 +76,25 @@ impl<'a> Entry<'a> {
             histograms: &arm.histograms,
         }
     }
+
+    /// An arm in two runs, A in its own colour, B in a lighter one.
+    pub(super) fn pair(one: &'a ArmRecord, other: &'a ArmRecord) -> [Self; 2] {
+        let lighter = |part: u8| part / 2 + 0x70;
+        let RGBColor(red, green, blue) = arm_colour(&one.name);
+        let named = |letter: &str, arm: &'a ArmRecord, colour| Self {
+            name: format!("{letter}: {}", arm.name),
+            colour,
+            histograms: &arm.histograms,
+        };
+        [
+            named("A", one, RGBColor(red, green, blue)),
+            named(
+                "B",
+                other,
+                RGBColor(lighter(red), lighter(green), lighter(blue)),
+            ),
+        ]
+    }
 }
 
 /// The chart of one histogram, all entries that have it overlaid; `None` when none does.
