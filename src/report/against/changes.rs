@@ -3,6 +3,7 @@
 //! Does not weigh the differences; those of kernel, processor, memory and program come first.
 
 use crate::record::{Config, Environment};
+use crate::report::format::bytes;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,6 +87,10 @@ fn gather(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
         }
         Value::String(text) => drop(found.insert(path.to_owned(), text.clone())),
         Value::Null => drop(found.insert(path.to_owned(), "not known".to_owned())),
+        Value::Number(size) if path.ends_with("bytes") && size.is_u64() => {
+            let size = size.as_u64().unwrap_or_default();
+            drop(found.insert(path.to_owned(), format!("{size} ({})", bytes(size))));
+        }
         other => drop(found.insert(path.to_owned(), other.to_string())),
     }
 }

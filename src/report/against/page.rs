@@ -31,9 +31,9 @@ impl Difference {
                 section {
                     h2 { (title) }
                     div.scroll { table {
-                        thead { tr { th scope="col" { "what" } th scope="col" { "A" } th scope="col" { "B" } } }
+                        thead { tr { th scope="col" { "what" } th.left scope="col" { "A" } th.left scope="col" { "B" } } }
                         tbody { @for change in changes {
-                            tr { th scope="row" { (change.key) } td { (change.one) } td { (change.other) } }
+                            tr { th scope="row" { (change.key) } td.fact { (change.one) } td.fact { (change.other) } }
                         } }
                     } }
                 }
@@ -56,7 +56,8 @@ impl Difference {
         html! {
             div.scroll { table {
                 thead { tr {
-                    @for title in ["figure", "A", "B", "B ÷ A", "difference"] { th scope="col" { (title) } }
+                    @for title in ["figure", "A", "B", "B ÷ A"] { th scope="col" { (title) } }
+                    th.left scope="col" { "difference" }
                 } }
                 @for group in &self.groups {
                     tbody {

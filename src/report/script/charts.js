@@ -74,6 +74,17 @@
     if (axis.unit === "percentile") return percentiles(low, high);
     return axis.log ? logarithmic(low, high) : even(low, high, wanted);
   };
+  // Labels along the bottom, without those that would run into the one before.
+  const roomy = (u, ticks, labels) => {
+    let end = -Infinity;
+    return labels.map((label, place) => {
+      const middle = u.valToPos(ticks[place], "x");
+      const half = label.length * 3.4 + 3;
+      if (middle - half < end) return "";
+      end = middle + half;
+      return label;
+    });
+  };
   // A series' colour, lightened where it would drown in the dark.
   const shown = (colour) => {
     const parts = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
@@ -178,13 +189,16 @@
         ticks: { stroke: () => style("--grid"), width: 1 },
         font: "12px system-ui, sans-serif",
         splits: (u, place, low, high) => splits(description, low, high, along),
-        values: (u, ticks) => ticks.map((tick) => written(description, raw(description, tick), true)),
+        values: (u, ticks) => {
+          const labels = ticks.map((tick) => written(description, raw(description, tick), true));
+          return side === 2 ? roomy(u, ticks, labels) : labels;
+        },
       });
       const single = this.panels.length === 1;
       const narrow = this.width() < 500;
       const options = {
         width: this.width(),
-        padding: [8, 18, last ? 0 : 9, 0],
+        padding: [8, 30, last ? 0 : 9, 0],
         height: this.height(last),
         legend: { show: false },
         scales: {
@@ -307,12 +321,20 @@
     tell(u, left) {
       const values = this.values();
       this.tip.replaceChildren(make("strong", "", this.place()));
-      for (const { name, colour, figure, value } of values) {
+      // Over several panels a series is named once, its figures below it.
+      const stacked = this.panels.length > 1;
+      const order = [...new Set(values.map(({ name }) => name))];
+      for (const name of order) {
+        const own = values.filter((each) => each.name === name);
         const row = make("div");
         const swatch = make("span", "swatch");
-        swatch.style.background = shown(colour);
-        row.append(swatch, `${name} `, make("b", "", `${figure}${value}`));
+        swatch.style.background = shown(own[0].colour);
+        row.append(swatch, `${name} `);
         this.tip.append(row);
+        for (const { figure, value } of own) {
+          if (stacked) this.tip.append(make("div", "", `${figure}${value}`));
+          else row.append(make("b", "", value));
+        }
       }
       this.tip.hidden = values.length === 0;
       const across = u.root.offsetLeft + u.over.offsetLeft + left;
