@@ -77,7 +77,7 @@ fn remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => "give --out a folder this user may write to",
         io::ErrorKind::ReadOnlyFilesystem => "give --out a place that is not read-only",
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-            "a part of that path is a file; give --out another path"
+            "something is there already, or a part of that path is a file; give --out another path"
         }
         io::ErrorKind::NotFound => "check that the path is spelled right",
         _ => "try another place with --out",
@@ -202,6 +202,16 @@ fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
         }
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// Writes a page of its own to `path`, whole, where nothing is yet.
+///
+/// # Errors
+/// [`FolderError::Io`] when something is there already or the disk refuses.
+pub fn write_page(path: &Path, page: &str) -> Result<(), FolderError> {
+    let mut file = during("create", path, File::create_new(path))?;
+    during("write", path, file.write_all(page.as_bytes()))?;
+    during("write", path, file.sync_all())
 }
 
 /// Writes one file and waits until it is on the disk.

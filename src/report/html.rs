@@ -1,13 +1,19 @@
 //! `report.html`: the whole record on one page that needs nothing but itself.
 //!
 //! Does not fetch anything: no script, no font, no image from elsewhere, and a policy in the page
-//! that forbids it. Everything from the record is escaped. Light and dark follow the reader's
-//! system; it prints on paper.
+//! that forbids it. Its own script draws the charts anew, so that they answer; without it the page is whole all the same.
+//! Everything from the record is escaped. Light and dark follow the reader's system; it prints on paper.
 
+mod figure;
 mod meters;
+mod script;
 
 use super::answer;
 use super::format::{self, ABSENT, superscript};
+pub(super) use figure::{drawing, figure, narrow_drawing};
+#[cfg(test)]
+pub(super) use script::fetches_nothing;
+
 use super::plot::{Plot, PlotError, plots};
 use super::rows::{CostTable, Row};
 use super::text::settings;
@@ -36,6 +42,27 @@ pub(super) fn page(record: &Record, plots: &[Plot]) -> String {
         Kind::Lifecycle => "how connections begin and end",
     };
     let title = record.label.as_deref().unwrap_or(usual);
+    let head = html! {
+        p.quiet { (record.started_at) ", took " (format::millis(record.duration_ms)) }
+        @for sentence in answer::headline(record) { p.answer { (sentence) } }
+        p.verdict.bad[!record.valid] { (answer::verdict(record)) }
+    };
+    let main = match (record.kind, &record.scale) {
+        (_, Some(scale)) => scale::body(record, scale, plots),
+        (Kind::Detection, _) => detection::body(record, plots),
+        (Kind::Storm, _) => storm::body(record, plots),
+        (Kind::Lifecycle, _) => lifecycle::body(record, plots),
+        _ => body(record, plots),
+    };
+    let main = html! {
+        (main)
+        p.quiet { "Rendered from record.json beside this page; ringbeat report renders it again." }
+    };
+    shell(title, &head, &main, plots)
+}
+
+/// A page with this title, what stands above its main part, and that.
+pub(super) fn shell(title: &str, head: &Markup, main: &Markup, plots: &[Plot]) -> String {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -43,29 +70,21 @@ pub(super) fn page(record: &Record, plots: &[Plot]) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                meta http-equiv="Content-Security-Policy"
-                    content="default-src 'none'; style-src 'unsafe-inline'";
+                meta http-equiv="Content-Security-Policy" content=(script::policy());
                 title { "ringbeat: " (title) }
-                style { (PreEscaped(STYLE)) }
+                style { (PreEscaped(script::STYLE)) (PreEscaped(STYLE)) }
             }
             body {
+                a.skip href="#main" { "Skip to the figures" }
                 header {
                     h1 { "ringbeat: " (title) }
-                    p.quiet { (record.started_at) ", took " (format::millis(record.duration_ms)) }
-                    @for sentence in answer::headline(record) { p.answer { (sentence) } }
-                    p.verdict.bad[!record.valid] { (answer::verdict(record)) }
+                    (head)
                 }
-                main {
-                    @match (record.kind, &record.scale) {
-                        (_, Some(scale)) => (scale::body(record, scale, plots)),
-                        (Kind::Detection, _) => (detection::body(record, plots)),
-                        (Kind::Storm, _) => (storm::body(record, plots)),
-                        (Kind::Lifecycle, _) => (lifecycle::body(record, plots)),
-                        _ => (body(record, plots)),
-                    }
+                main #main tabindex="-1" {
+                    (script::help())
+                    (main)
                 }
-                footer { p.quiet { "Rendered from record.json beside this page; "
-                    "ringbeat report renders it again." } }
+                (script::element(plots))
             }
         }
     }
@@ -264,32 +283,6 @@ pub(super) fn fact(key: &str, value: &str) -> Markup {
     html! { tr { th scope="row" { (key) } td.fact { (value) } } }
 }
 
-pub(super) fn figure(plots: &[Plot], name: &str) -> Markup {
-    html! { @if let Some(plot) = plots.iter().find(|plot| plot.name == name) { (drawing(plot)) } }
-}
-
-pub(super) fn drawing(plot: &Plot) -> Markup {
-    framed(plot, false)
-}
-
-/// A picture that is less wide than the others: stretched to the page it would be too large.
-pub(super) fn narrow_drawing(plot: &Plot) -> Markup {
-    framed(plot, true)
-}
-
-fn framed(plot: &Plot, narrow: bool) -> Markup {
-    // Inside HTML an SVG needs no name space, and the page stays free of addresses.
-    let inline = plot
-        .svg
-        .replacen(" xmlns=\"http://www.w3.org/2000/svg\"", "", 1);
-    html! {
-        figure.narrow[narrow] {
-            div.scroll { (PreEscaped(inline)) }
-            figcaption { (plot.alternative) }
-        }
-    }
-}
-
 pub(super) fn rounds<'a>(arms: impl Iterator<Item = &'a ArmRecord>) -> Markup {
     html! {
         section {
@@ -420,16 +413,13 @@ mod tests {
     fn the_page_fetches_nothing_and_holds_everything() {
         let record = fixture::record();
         let page = html(&record).unwrap();
-        for forbidden in [
-            "http://", "https://", "src=", "href=", "<script", "@import", "url(",
-        ] {
-            assert!(!page.contains(forbidden), "{forbidden}");
-        }
+        fetches_nothing(&page);
         for arm in &record.arms {
             assert!(page.contains(&arm.name), "{}", arm.name);
         }
         assert_eq!(page.matches("<svg ").count(), 7);
-        assert_eq!(page.matches("aria-label=").count(), 7);
+        assert_eq!(page.matches("<svg role=\"img\" aria-label=").count(), 7);
+        assert_eq!(page.matches(">data (CSV)</a>").count(), 7);
         assert!(page.contains("nothing comes back, so there is no round trip"));
         assert!(page.contains("keepalive closed healthy connections: 84,012"));
     }

@@ -17,10 +17,12 @@
 //! | [`samples_csv`] | one row a second | a spreadsheet |
 //! | `cells_csv` | one row a cell of a fault lab | a spreadsheet |
 //! | `lifecycle::files` | captures, one row a segment, one a change of state | Wireshark, a spreadsheet |
+//! | [`Difference`] | two results side by side | a terminal, a README, a browser |
 //! | [`ResultFolder`] | all of the above beside `record.json`, whole or not at all | keeping |
 
 #![forbid(unsafe_code)]
 
+mod against;
 mod answer;
 mod csv;
 mod detection;
@@ -39,8 +41,9 @@ mod scale;
 mod storm;
 mod text;
 
+pub use against::{AgainstError, Difference, Side};
 pub use csv::samples_csv;
-pub use folder::{FolderError, ResultFolder, load, rewrite_rendered};
+pub use folder::{FolderError, ResultFolder, load, rewrite_rendered, write_page};
 pub use hgrm::hgrm;
 pub use hlog::{HlogError, hlog};
 pub use html::html;

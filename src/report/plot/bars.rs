@@ -7,6 +7,7 @@ use super::canvas::{
 };
 use super::{Plot, PlotError};
 use crate::record::{ArmRecord, Estimate, Record};
+use crate::report::csv::field;
 use crate::report::format::{self, float, float_i};
 use crate::report::rows::OWNERS;
 use plotters::element::{PathElement, Rectangle, Text};
@@ -55,16 +56,28 @@ pub(super) fn cpu_per_event(record: &Record) -> Result<Option<Plot>, PlotError> 
         .max()
         .unwrap_or(0);
     let end = float(longest.max(1)) / NS_PER_US;
-    canvas
-        .draw(|area| {
-            let desc = "CPU per event, µs; the line is the 95 % interval";
-            let mut chart = frame(area, &names, end, desc)?;
-            for (place, (arm, figure)) in bars.iter().enumerate() {
-                cost_bar(&mut chart, float_i(place), &arm.name, figure)?;
-            }
-            Ok(())
-        })
-        .map(Some)
+    let plot = canvas.draw(|area| {
+        let desc = "CPU per event, µs; the line is the 95 % interval";
+        let mut chart = frame(area, &names, end, desc)?;
+        for (place, (arm, figure)) in bars.iter().enumerate() {
+            cost_bar(&mut chart, float_i(place), &arm.name, figure)?;
+        }
+        Ok(())
+    })?;
+    let rows = bars.iter().map(|(arm, f)| {
+        format!(
+            "{},{},{},{},{}\n",
+            field(&arm.name),
+            f.median,
+            f.low,
+            f.high,
+            f.resolved
+        )
+    });
+    let rows: String = rows.collect();
+    Ok(Some(plot.listing(format!(
+        "arm,cpu_ns_per_event_median,low_ns,high_ns,resolved\n{rows}"
+    ))))
 }
 
 fn cost_bar(
@@ -126,27 +139,35 @@ pub(super) fn memory(record: &Record) -> Result<Option<Plot>, PlotError> {
     };
     let names: Vec<String> = bars.iter().map(|(arm, _)| arm.name.clone()).collect();
     let end = bars.iter().map(|(_, parts)| sum(parts)).fold(1.0, f64::max);
-    canvas
-        .draw(|area| {
-            let mut chart = frame(area, &names, end, "bytes per connection")?;
-            for (place, (_, parts)) in bars.iter().enumerate() {
-                let row = float_i(place);
-                let mut from = 0.0;
-                for (owner, size) in parts {
-                    let corners = [(from, row + 0.2), (from + size, row + 0.8)];
-                    let fill = OWNER_COLOURS[*owner].filled();
-                    chart.draw_series([Rectangle::new(corners, fill)])?;
-                    from += size;
-                }
-                label(
-                    &mut chart,
-                    (from, row + 0.5),
-                    format::bytes(format::whole(from)),
-                )?;
+    let plot = canvas.draw(|area| {
+        let mut chart = frame(area, &names, end, "bytes per connection")?;
+        for (place, (_, parts)) in bars.iter().enumerate() {
+            let row = float_i(place);
+            let mut from = 0.0;
+            for (owner, size) in parts {
+                let corners = [(from, row + 0.2), (from + size, row + 0.8)];
+                let fill = OWNER_COLOURS[*owner].filled();
+                chart.draw_series([Rectangle::new(corners, fill)])?;
+                from += size;
             }
-            Ok(())
-        })
-        .map(Some)
+            label(
+                &mut chart,
+                (from, row + 0.5),
+                format::bytes(format::whole(from)),
+            )?;
+        }
+        Ok(())
+    })?;
+    let rows = bars.iter().flat_map(|(arm, parts)| {
+        let row = |(owner, bytes): &(usize, f64)| {
+            format!("{},{},{bytes}\n", field(&arm.name), field(OWNERS[*owner].0))
+        };
+        parts.iter().map(row)
+    });
+    let rows: String = rows.collect();
+    Ok(Some(plot.listing(format!(
+        "arm,owner,bytes_per_connection\n{rows}"
+    ))))
 }
 
 /// The positive parts of an arm's memory: owner and bytes.

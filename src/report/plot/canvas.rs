@@ -110,6 +110,8 @@ impl Canvas<'_> {
             title: self.title.to_owned(),
             svg: described(&svg, &self.alternative),
             alternative: self.alternative,
+            csv: String::new(),
+            live: None,
         })
     }
 }

@@ -4,6 +4,7 @@
 //! and bytes on logarithmic axes, connections per second.
 
 use super::canvas::{Area, Axis, Canvas, GRID, INK, LABEL_SIZE, arm_colour, ticks};
+use super::data::{Line, Lines, Panel, Quantity, Table};
 use super::percentile::{Entry, SUBJECTS, percentiles, span, value_ticks};
 use super::{Plot, PlotError};
 use crate::record::{ArmRecord, HistogramRecord, ScaleAxis, ScaleRecord, ScaleRung};
@@ -13,6 +14,8 @@ use crate::report::scale::{leading_arm, rung_name};
 use plotters::prelude::{ChartBuilder, Circle, LineSeries};
 use plotters::style::{Color, IntoFont, RGBColor};
 
+const ALONG_CONNECTIONS: &str = "connections (log scale)";
+const ALONG_TICK: &str = "tick (log scale)";
 const FLOOR: RGBColor = RGBColor(0x00, 0x00, 0x00);
 /// Light to dark, for what rises from rung to rung or from median to tail.
 pub(super) const RISING: [RGBColor; 6] = [
@@ -269,7 +272,39 @@ fn draw(scale: &ScaleRecord, mut chart: Chart<'_>) -> Result<Option<Plot>, PlotE
             .map(|series| (series.name.clone(), series.colour))
             .collect(),
     };
-    canvas.draw(|area| lines(area, scale, &chart)).map(Some)
+    let plot = canvas.draw(|area| lines(area, scale, &chart))?;
+    Ok(Some(plot.showing(&numbers(scale.axis, chart))))
+}
+
+fn numbers(axis: ScaleAxis, chart: Chart<'_>) -> Lines {
+    let across = match axis {
+        ScaleAxis::Connections => Quantity::new(ALONG_CONNECTIONS, "connections", "count"),
+        ScaleAxis::Tick => Quantity::new(ALONG_TICK, "tick_ms", "ms"),
+    };
+    let up = |column, unit| Quantity::new(chart.description, column, unit);
+    let up = match chart.scaling {
+        Scaling::Linear if chart.name == "scale-cpu" => up("cpu_us_per_event", "us"),
+        Scaling::Linear => up("connections_per_second", "count"),
+        Scaling::LogSpan => up("round_trip_ns", "ns").log(),
+        Scaling::LogBytes => up("bytes_per_connection", "bytes").log(),
+    };
+    let line = |series: Series| Line {
+        name: series.name,
+        colour: series.colour,
+        stretches: vec![series.points],
+    };
+    Lines {
+        title: chart.title.to_owned(),
+        across: across.log(),
+        panels: vec![Panel {
+            title: String::new(),
+            up,
+            lines: chart.series.into_iter().map(line).collect(),
+        }],
+        dots: true,
+        bands: false,
+        table: Table::Long,
+    }
 }
 
 fn shown(scaling: Scaling, value: f64) -> String {
@@ -336,8 +371,8 @@ fn lines(area: &Area<'_>, scale: &ScaleRecord, chart: &Chart<'_>) -> Result<(), 
         .x_label_formatter(&|x| along(*x))
         .y_label_formatter(&|y| shown(scaling, *y))
         .x_desc(match scale.axis {
-            ScaleAxis::Connections => "connections (log scale)",
-            ScaleAxis::Tick => "tick (log scale)",
+            ScaleAxis::Connections => ALONG_CONNECTIONS,
+            ScaleAxis::Tick => ALONG_TICK,
         })
         .y_desc(chart.description)
         .draw()?;

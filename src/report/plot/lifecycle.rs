@@ -3,11 +3,13 @@
 //! Does not draw the scenarios' diagrams; those are sequences.
 
 use super::canvas::{Area, Axis, Canvas, GRID, WIDTH, text, text_width, ticks};
+use super::data::Quantity;
 use super::percentile::{Entry, Subject, percentiles};
 use super::sequence::sequences;
 use super::stack::{Panel, Series, Stack};
 use super::{Plot, PlotError};
 use crate::record::{HandshakeRecord, HandshakeSlice, LifecycleRecord, PortRecord};
+use crate::report::csv::field;
 use crate::report::format::{self, compact, file_name, float_u, whole};
 use crate::report::lifecycle::{RAMP, handshake_names, histograms, port_names};
 use plotters::element::{PathElement, Rectangle, Text};
@@ -105,35 +107,44 @@ fn ports(ports: &[PortRecord]) -> Result<Option<Plot>, PlotError> {
         let share = value / marks[marks.len() - 1].max(1.0);
         left + i32::try_from(whole(share * f64::from(wide))).unwrap_or(0)
     };
-    canvas
-        .draw(|area| {
-            scale(area, &marks, &across, rows * BAR + 8)?;
-            for ((place, port), name) in (0_i32..).zip(ports).zip(&names) {
-                let middle = 8 + place * BAR + BAR / 2;
-                let style = text(HPos::Right, VPos::Center);
-                area.draw(&Text::new(name.clone(), (left - 10, middle), style))?;
-                let end = across(float_u(counted(port)));
-                let corners = [(left, middle - 10), (end.max(left + 1), middle + 10)];
-                let colour = COLOURS[0];
-                let failed = port.connects_before_failure.is_some();
-                let style = if failed {
-                    colour.filled()
-                } else {
-                    colour.stroke_width(2)
-                };
-                area.draw(&Rectangle::new(corners, style))?;
-                let count = format::plain(&format::count(counted(port)));
-                let count = if failed {
-                    count
-                } else {
-                    format!("none failed in {count}")
-                };
-                let style = text(HPos::Left, VPos::Center);
-                area.draw(&Text::new(count, (end + 8, middle), style))?;
-            }
-            Ok(())
-        })
-        .map(Some)
+    let plot = canvas.draw(|area| {
+        scale(area, &marks, &across, rows * BAR + 8)?;
+        for ((place, port), name) in (0_i32..).zip(ports).zip(&names) {
+            let middle = 8 + place * BAR + BAR / 2;
+            let style = text(HPos::Right, VPos::Center);
+            area.draw(&Text::new(name.clone(), (left - 10, middle), style))?;
+            let end = across(float_u(counted(port)));
+            let corners = [(left, middle - 10), (end.max(left + 1), middle + 10)];
+            let colour = COLOURS[0];
+            let failed = port.connects_before_failure.is_some();
+            let style = if failed {
+                colour.filled()
+            } else {
+                colour.stroke_width(2)
+            };
+            area.draw(&Rectangle::new(corners, style))?;
+            let count = format::plain(&format::count(counted(port)));
+            let count = if failed {
+                count
+            } else {
+                format!("none failed in {count}")
+            };
+            let style = text(HPos::Left, VPos::Center);
+            area.draw(&Text::new(count, (end + 8, middle), style))?;
+        }
+        Ok(())
+    })?;
+    Ok(Some(plot.listing(ports_csv(ports, &names))))
+}
+
+fn ports_csv(ports: &[PortRecord], names: &[String]) -> String {
+    let rows = ports.iter().zip(names).map(|(port, name)| {
+        let first = port.connects_before_failure;
+        let first = first.map_or_else(String::new, |count| count.to_string());
+        format!("{},{},{first}\n", field(name), port.connects)
+    });
+    let rows: String = rows.collect();
+    format!("way,connects,connects_before_first_failure\n{rows}")
 }
 
 fn scale(
@@ -227,7 +238,9 @@ fn filling(ramp: &HandshakeRecord, name: &str) -> Result<Option<Plot>, PlotError
             .map(|line| (line.name.clone(), line.colour))
             .collect(),
     };
-    canvas.draw(|area| stack.draw(area)).map(Some)
+    let across = Quantity::new(stack.description, "elapsed_s", "s");
+    let plot = canvas.draw(|area| stack.draw(area))?;
+    Ok(Some(plot.showing(&stack.numbers(&title, across, "count"))))
 }
 
 /// The ramp's chart in two sentences.

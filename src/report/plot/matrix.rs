@@ -8,11 +8,13 @@ use super::canvas::{Area, Canvas, GRID, INK, LABEL_SIZE, WIDTH, text, text_width
 use super::percentile::{span, value_ticks};
 use super::{Plot, PlotError};
 use crate::record::CellRecord;
+use crate::report::csv::field;
 use crate::report::detection::{Matrix, Outcome, outcome, partly};
 use crate::report::format::{self, ABSENT, float_i, float_u, whole};
 use plotters::element::{PathElement, Rectangle, Text};
 use plotters::style::text_anchor::{HPos, VPos};
 use plotters::style::{BLACK, Color, IntoFont, RGBColor, WHITE};
+use std::fmt::Write as _;
 
 const ROW: i32 = 42;
 const HEAD: i32 = 50;
@@ -148,7 +150,7 @@ fn picture(matrix: &Matrix<'_>, scale: &Scale) -> Result<Plot, PlotError> {
         height: u32::try_from(36 + HEAD + rows * ROW + SCALE).unwrap_or(400),
         legend: Vec::new(),
     };
-    canvas.draw(|area| {
+    let plot = canvas.draw(|area| {
         for (place, mechanism) in (0_i32..).zip(&matrix.mechanisms) {
             let middle = layout.left + place * layout.column + layout.column / 2;
             let lines = format::hyphenated(mechanism, HEADING);
@@ -169,7 +171,25 @@ fn picture(matrix: &Matrix<'_>, scale: &Scale) -> Result<Plot, PlotError> {
             }
         }
         key(area, HEAD + rows * ROW + 18, layout.left, scale)
-    })
+    })?;
+    Ok(plot.listing(csv(matrix)))
+}
+
+fn csv(matrix: &Matrix<'_>) -> String {
+    let mut rows = "fault,mechanism,outcome,detection_p99_ns,within_bound\n".to_owned();
+    for row in &matrix.faults {
+        for (mechanism, cell) in matrix.mechanisms.iter().zip(&row.cells) {
+            let (said, p99) = match cell.map_or(Outcome::NotMeasured, outcome) {
+                Outcome::Noticed(p99) => ("noticed", p99.to_string()),
+                Outcome::Never => ("never noticed", String::new()),
+                Outcome::NotMeasured => ("not measured", String::new()),
+            };
+            let within = cell.map_or_else(String::new, |cell| cell.within_bound.to_string());
+            let (fault, mechanism) = (field(&row.name), field(mechanism));
+            writeln!(rows, "{fault},{mechanism},{said},{p99},{within}").unwrap_or_default();
+        }
+    }
+    rows
 }
 
 /// The chart in two sentences; every value stands in the page's tables.

@@ -8,6 +8,7 @@
 mod bars;
 mod canvas;
 mod curves;
+mod data;
 mod lifecycle;
 mod matrix;
 mod percentile;
@@ -17,7 +18,7 @@ mod stack;
 mod thresholds;
 mod timeline;
 
-use crate::record::{HistogramError, Kind, Record};
+use crate::record::{ArmRecord, HistogramError, Kind, Record};
 
 /// One chart.
 #[derive(Clone, Debug)]
@@ -30,6 +31,26 @@ pub struct Plot {
     pub alternative: String,
     /// The SVG document.
     pub svg: String,
+    /// What is drawn, as comma-separated values with the units in the header.
+    pub csv: String,
+    /// The same for the page's script, where it can draw the chart anew.
+    pub(super) live: Option<String>,
+}
+
+impl Plot {
+    /// Adds what is drawn, where it is lines.
+    fn showing(self, lines: &data::Lines) -> Self {
+        Self {
+            csv: lines.csv(),
+            live: Some(lines.json()),
+            ..self
+        }
+    }
+
+    /// Adds what is drawn, where it is anything else.
+    fn listing(self, csv: String) -> Self {
+        Self { csv, ..self }
+    }
 }
 
 /// Why a chart could not be drawn.
@@ -97,6 +118,21 @@ pub fn plots(record: &Record) -> Result<Vec<Plot>, PlotError> {
     Ok(plots)
 }
 
+/// The histograms of the arms that both have, one run's over the other's.
+pub(super) fn overlaid(ones: &[ArmRecord], others: &[ArmRecord]) -> Result<Vec<Plot>, PlotError> {
+    let mut entries = Vec::new();
+    for one in ones {
+        if let Some(other) = others.iter().find(|other| other.name == one.name) {
+            entries.extend(percentile::Entry::pair(one, other));
+        }
+    }
+    let mut plots = Vec::new();
+    for subject in percentile::SUBJECTS {
+        plots.extend(percentile::percentiles(&entries, subject)?);
+    }
+    Ok(plots)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +157,14 @@ mod tests {
             assert!(plot.svg.trim_end().ends_with("</svg>"), "{}", plot.name);
             assert!(!plot.svg.contains("NaN"), "{}", plot.name);
             assert!(plot.alternative.len() > 20, "{}", plot.name);
+            let columns = plot
+                .csv
+                .lines()
+                .next()
+                .map_or(0, |head| head.split(',').count());
+            assert!(columns > 1 && plot.csv.lines().count() > 1, "{}", plot.name);
+            let bars = ["cpu-per-event", "memory"].contains(&plot.name.as_str());
+            assert_eq!(plot.live.is_none(), bars, "{}", plot.name);
         }
     }
 

@@ -4,6 +4,7 @@
 //! log₁₀(1/(1−p)), the vertical one log₁₀ of nanoseconds.
 
 use super::canvas::{Axis, Canvas, GRID, INK, LABEL_SIZE, arm_colour};
+use super::data::{Line, Lines, Panel, Quantity, Table};
 use super::{Plot, PlotError};
 use crate::record::{ArmRecord, HistogramRecord};
 use crate::report::format::{self, float_i, float_u, whole};
@@ -75,6 +76,25 @@ impl<'a> Entry<'a> {
             histograms: &arm.histograms,
         }
     }
+
+    /// An arm in two runs, A in its own colour, B in a lighter one.
+    pub(super) fn pair(one: &'a ArmRecord, other: &'a ArmRecord) -> [Self; 2] {
+        let lighter = |part: u8| part / 2 + 0x70;
+        let RGBColor(red, green, blue) = arm_colour(&one.name);
+        let named = |letter: &str, arm: &'a ArmRecord, colour| Self {
+            name: format!("{letter}: {}", arm.name),
+            colour,
+            histograms: &arm.histograms,
+        };
+        [
+            named("A", one, RGBColor(red, green, blue)),
+            named(
+                "B",
+                other,
+                RGBColor(lighter(red), lighter(green), lighter(blue)),
+            ),
+        ]
+    }
 }
 
 /// The chart of one histogram, all entries that have it overlaid; `None` when none does.
@@ -103,9 +123,29 @@ pub(super) fn percentiles(
         height: 440,
         legend: curves.iter().map(|c| (c.name.clone(), c.colour)).collect(),
     };
-    canvas
-        .draw(|area| chart(area, &curves, subject.axis))
-        .map(Some)
+    let plot = canvas.draw(|area| chart(area, &curves, subject.axis))?;
+    Ok(Some(plot.showing(&numbers(curves, subject))))
+}
+
+fn numbers(curves: Vec<Curve>, subject: Subject) -> Lines {
+    let line = |curve: Curve| Line {
+        name: curve.name,
+        colour: curve.colour,
+        stretches: vec![curve.points],
+    };
+    let column = format!("{}_ns", subject.histogram);
+    Lines {
+        title: subject.title.to_owned(),
+        across: Quantity::new("percentile", "percentile", "percentile"),
+        panels: vec![Panel {
+            title: String::new(),
+            up: Quantity::new(&format!("{} (log scale)", subject.axis), &column, "ns").log(),
+            lines: curves.into_iter().map(line).collect(),
+        }],
+        dots: false,
+        bands: false,
+        table: Table::Long,
+    }
 }
 
 fn curve(entry: &Entry<'_>, name: &str) -> Result<Option<Curve>, PlotError> {

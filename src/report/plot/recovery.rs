@@ -4,6 +4,7 @@
 //! dropped.
 
 use super::canvas::{Area, Axis, Canvas, GRID, INK, LABEL_SIZE, ticks};
+use super::data::{self, Lines, Quantity, Table};
 use super::percentile::{Entry, Subject, percentiles, span, value_ticks};
 use super::stack::{Panel, Series, Stack};
 use super::{Plot, PlotError};
@@ -17,6 +18,8 @@ const BEGUN: RGBColor = RGBColor(0xD5, 0x5E, 0x00);
 const RETURNED: RGBColor = RGBColor(0x00, 0x72, 0xB2);
 /// Steps of a line.
 const STEPS: u32 = 200;
+const TIME_SINCE: &str = "time since the connection was lost (log scale)";
+const SHARE: &str = "back, % of those dropped";
 const CONNECT: Subject = Subject {
     histogram: "connect",
     name: "connect",
@@ -121,7 +124,9 @@ fn comeback(storm: &StormRecord) -> Result<Option<Plot>, PlotError> {
             .map(|line| (line.name.clone(), line.colour))
             .collect(),
     };
-    canvas.draw(|area| stack.draw(area)).map(Some)
+    let across = Quantity::new(stack.description, "elapsed_s", "s");
+    let plot = canvas.draw(|area| stack.draw(area))?;
+    Ok(Some(plot.showing(&stack.numbers(title, across, "count"))))
 }
 
 /// The colour of a way of backing off; where it was tried under several mechanisms, the later ones are lighter.
@@ -186,7 +191,20 @@ fn back(storm: &StormRecord) -> Result<Option<Plot>, PlotError> {
             .map(|line| (line.name.clone(), line.colour))
             .collect(),
     };
-    canvas.draw(|area| chart(area, &lines)).map(Some)
+    let plot = canvas.draw(|area| chart(area, &lines))?;
+    let numbers = Lines {
+        title: title.to_owned(),
+        across: Quantity::new(TIME_SINCE, "since_lost_ns", "ns").log(),
+        panels: vec![data::Panel {
+            title: String::new(),
+            up: Quantity::new(SHARE, "back_percent_of_dropped", "percent"),
+            lines: lines.iter().map(Series::line).collect(),
+        }],
+        dots: false,
+        bands: false,
+        table: Table::Long,
+    };
+    Ok(Some(plot.showing(&numbers)))
 }
 
 /// Time (logarithm of nanoseconds) and the per cent of those dropped that were back by then.
@@ -241,8 +259,8 @@ fn chart(area: &Area<'_>, lines: &[Series]) -> Result<(), PlotError> {
         .axis_desc_style(("sans-serif", LABEL_SIZE).into_font().color(&INK))
         .x_label_formatter(&|x| span(*x))
         .y_label_formatter(&|y| compact(*y))
-        .x_desc("time since the connection was lost (log scale)")
-        .y_desc("back, % of those dropped")
+        .x_desc(TIME_SINCE)
+        .y_desc(SHARE)
         .draw()?;
     for line in lines {
         let style = line.colour.stroke_width(2);

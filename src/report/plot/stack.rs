@@ -4,6 +4,7 @@
 
 use super::PlotError;
 use super::canvas::{Area, Axis, GRID, INK, LABEL_SIZE, text, ticks};
+use super::data::{self, Line, Lines, Quantity, Table};
 use crate::report::format::compact;
 use plotters::element::Text;
 use plotters::prelude::{ChartBuilder, Circle, LineSeries};
@@ -19,6 +20,17 @@ pub(super) struct Series {
     pub(super) name: String,
     pub(super) colour: RGBColor,
     pub(super) points: Vec<(f64, f64)>,
+}
+
+impl Series {
+    /// Its numbers.
+    pub(super) fn line(&self) -> Line {
+        Line {
+            name: self.name.clone(),
+            colour: self.colour,
+            stretches: vec![self.points.clone()],
+        }
+    }
 }
 
 /// One panel.
@@ -47,6 +59,23 @@ impl Stack<'_> {
     /// The height it asks for.
     pub(super) fn height(&self) -> u32 {
         u32::try_from(self.panels.len()).unwrap_or(1) * PANEL + AXIS
+    }
+
+    /// What is drawn, as numbers along `across`; a panel's unit is `unit`, and its title says of what.
+    pub(super) fn numbers(&self, title: &str, across: Quantity, unit: &'static str) -> Lines {
+        let panel = |panel: &Panel<'_>| data::Panel {
+            title: panel.title.clone(),
+            up: Quantity::new(&panel.title, "value", unit),
+            lines: panel.series.iter().map(Series::line).collect(),
+        };
+        Lines {
+            title: title.to_owned(),
+            across,
+            panels: self.panels.iter().map(panel).collect(),
+            dots: self.dots,
+            bands: false,
+            table: Table::Long,
+        }
     }
 
     /// Draws the panels, in equal parts of the height there is.

@@ -5,6 +5,7 @@
 
 use super::canvas::{Axis, Canvas};
 use super::curves::{RISING, apart, rounded};
+use super::data::Quantity;
 use super::stack::{Panel, Series, Stack};
 use super::{Plot, PlotError};
 use crate::record::ThresholdPoint;
@@ -56,8 +57,9 @@ pub(super) fn thresholds(points: &[ThresholdPoint]) -> Result<Option<Plot>, Plot
         height: stack.height() + 84,
         legend: legend.map(|s| (s.name.clone(), s.colour)).collect(),
     };
+    let across = Quantity::new(stack.description, "threshold_ms", "ms").log();
     let plot = canvas.draw(|area| stack.draw(area))?;
-    Ok(Some(plot))
+    Ok(Some(plot.showing(&stack.numbers(title, across, "count"))))
 }
 
 fn alternative(title: &str, suspected: &[Series]) -> String {

@@ -3,6 +3,7 @@
 //! Does not smooth: one point per sample. Every stretch has its arm's colour and a band behind it.
 
 use super::canvas::{Area, Axis, Canvas, GRID, INK, LABEL_SIZE, arm_colour, text, ticks};
+use super::data::{self, Line, Lines, Quantity, Table};
 use super::{Plot, PlotError};
 use crate::record::{Record, Sample};
 use crate::report::format::{compact, count, float_u};
@@ -19,20 +20,24 @@ const MS_PER_S: f64 = 1_000.0;
 /// One panel: what it shows, and its value at a sample given the one before.
 struct Panel {
     title: &'static str,
+    column: &'static str,
     value: fn(Option<&Sample>, &Sample) -> f64,
 }
 
 const PANELS: [Panel; 5] = [
     Panel {
         title: "connections held",
+        column: "connections",
         value: |_, now| float_u(now.connections),
     },
     Panel {
         title: "CPU busy, cores",
+        column: "cpu_busy_cores",
         value: |before, now| float_u(now.cpu_busy_ns) / 1e9 / seconds(before, now),
     },
     Panel {
         title: "heartbeats per second",
+        column: "heartbeats_per_second",
         // The first sample of an arm has nothing to compare with.
         value: |before, now| {
             before.map_or(0.0, |earlier| {
@@ -42,10 +47,12 @@ const PANELS: [Panel; 5] = [
     },
     Panel {
         title: "keepalive probes per second",
+        column: "probes_per_second",
         value: |before, now| float_u(now.probes) / seconds(before, now),
     },
     Panel {
         title: "packets dropped by the backlog per second",
+        column: "backlog_drops_per_second",
         value: |before, now| float_u(now.backlog_drops) / seconds(before, now),
     },
 ];
@@ -95,20 +102,51 @@ pub(super) fn timeline(record: &Record) -> Result<Option<Plot>, PlotError> {
             .map(|arm| (arm.to_owned(), arm_colour(arm)))
             .collect(),
     };
-    canvas
-        .draw(|area| {
-            for (place, (panel, peak)) in panels.iter().enumerate() {
-                let top =
-                    i32::try_from(place).unwrap_or(0) * i32::try_from(PANEL_HEIGHT).unwrap_or(0);
-                let last = place + 1 == panels.len();
-                let tall = PANEL_HEIGHT + if last { TIME_AXIS } else { 0 };
-                let (width, _) = area.dim_in_pixel();
-                let strip = area.clone().shrink((0, top), (width, tall));
-                draw_panel(&strip, panel, *peak, &stretches, last)?;
-            }
-            Ok(())
-        })
-        .map(Some)
+    let plot = canvas.draw(|area| {
+        for (place, (panel, peak)) in panels.iter().enumerate() {
+            let top = i32::try_from(place).unwrap_or(0) * i32::try_from(PANEL_HEIGHT).unwrap_or(0);
+            let last = place + 1 == panels.len();
+            let tall = PANEL_HEIGHT + if last { TIME_AXIS } else { 0 };
+            let (width, _) = area.dim_in_pixel();
+            let strip = area.clone().shrink((0, top), (width, tall));
+            draw_panel(&strip, panel, *peak, &stretches, last)?;
+        }
+        Ok(())
+    })?;
+    let shown: Vec<&Panel> = panels.into_iter().map(|(panel, _)| panel).collect();
+    Ok(Some(plot.showing(&numbers(title, &shown, &stretches))))
+}
+
+/// The panels' numbers, a line for each arm, broken where another ran.
+fn numbers(title: &str, panels: &[&Panel], stretches: &[&[Sample]]) -> Lines {
+    let mut arms: Vec<&str> = Vec::new();
+    for first in stretches.iter().filter_map(|stretch| stretch.first()) {
+        if !arms.contains(&first.arm.as_str()) {
+            arms.push(&first.arm);
+        }
+    }
+    let line = |panel: &Panel, arm: &str| Line {
+        name: arm.to_owned(),
+        colour: arm_colour(arm),
+        stretches: stretches
+            .iter()
+            .filter(|stretch| stretch.first().is_some_and(|first| first.arm == arm))
+            .map(|stretch| points(panel, stretch))
+            .collect(),
+    };
+    let panels = panels.iter().map(|panel| data::Panel {
+        title: panel.title.to_owned(),
+        up: Quantity::new(panel.title, panel.column, "count"),
+        lines: arms.iter().map(|arm| line(panel, arm)).collect(),
+    });
+    Lines {
+        title: title.to_owned(),
+        across: Quantity::new("seconds since the start of the run", "since_start_s", "s"),
+        panels: panels.collect(),
+        dots: false,
+        bands: true,
+        table: Table::Wide,
+    }
 }
 
 /// Cuts the samples where the arm or the round changes.

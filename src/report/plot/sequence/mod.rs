@@ -10,6 +10,7 @@ mod place;
 use super::canvas::{Area, Canvas, GRID, INK, LABEL_SIZE};
 use super::{Plot, PlotError};
 use crate::record::{LifecycleRecord, ScenarioRecord};
+use crate::report::csv::field;
 use crate::report::lifecycle::{End, Sequence, stems};
 use place::{Anchor, Arrow, BAR, LEFT, Placed, RIGHT, Tip, Use, WIDTH, Words, place};
 use plotters::element::{PathElement, Rectangle, Text};
@@ -45,7 +46,29 @@ fn diagram(
         height: u32::try_from(placed.height + 36).unwrap_or(400),
         legend: Vec::new(),
     };
-    canvas.draw_as_wide_as(WIDTH, |area| draw(area, &placed, scenario))
+    let plot = canvas.draw_as_wide_as(WIDTH, |area| draw(area, &placed, scenario))?;
+    Ok(plot.listing(csv(scenario)))
+}
+
+/// The scenario's segments, one a row.
+fn csv(scenario: &ScenarioRecord) -> String {
+    let number = |value: Option<u64>| value.map_or_else(String::new, |value| value.to_string());
+    let rows = scenario.segments.iter().map(|s| {
+        let (arrived, acknowledged) = (
+            number(s.arrived_ns),
+            number(s.acknowledgement.map(u64::from)),
+        );
+        format!(
+            "{},{arrived},{},{},{},{acknowledged},{}\n",
+            s.sent_ns,
+            field(&s.from),
+            field(&s.flags),
+            s.sequence,
+            s.bytes
+        )
+    });
+    let rows: String = rows.collect();
+    format!("sent_ns,arrived_ns,from,flags,sequence,acknowledgement,payload_bytes\n{rows}")
 }
 
 /// The diagram in sentences: what was sent, and what states each end went through.

@@ -1,0 +1,96 @@
+//! What differs between two machines and two sets of settings, key by key as the records hold them.
+//!
+//! Does not weigh the differences; those of kernel, processor, memory and program come first.
+
+use crate::record::{Config, Environment};
+use crate::report::format::bytes;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A key whose values differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) key: String,
+    pub(super) one: String,
+    pub(super) other: String,
+}
+
+/// What is told first.
+const FIRST: [&str; 8] = [
+    "kernel",
+    "kernel hz",
+    "cpu model",
+    "cpu count",
+    "memory bytes",
+    "ringbeat version",
+    "ringbeat commit",
+    "ringbeat dirty",
+];
+
+pub(super) fn environment(one: &Environment, other: &Environment) -> Vec<Change> {
+    let mut changes = between(one, other);
+    let place = |change: &Change| FIRST.iter().position(|key| *key == change.key);
+    changes.sort_by_key(|change| place(change).unwrap_or(FIRST.len()));
+    changes
+}
+
+pub(super) fn config(one: &Config, other: &Config) -> Vec<Change> {
+    let mut changes = between(one, other);
+    // Follows from seed and rounds.
+    changes.retain(|change| change.key != "order");
+    changes
+}
+
+fn between(one: &impl Serialize, other: &impl Serialize) -> Vec<Change> {
+    let (one, other) = (leaves(one), leaves(other));
+    let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    let said = |side: &BTreeMap<String, String>, key: &String| {
+        side.get(key)
+            .cloned()
+            .unwrap_or_else(|| "not there".to_owned())
+    };
+    let change = |key: &String| Change {
+        key: key.clone(),
+        one: said(&one, key),
+        other: said(&other, key),
+    };
+    let changes = keys.into_iter().map(change);
+    changes
+        .filter(|change| change.one != change.other)
+        .collect()
+}
+
+fn leaves(whole: &impl Serialize) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    // What a record holds has serialised before.
+    gather(
+        "",
+        &serde_json::to_value(whole).unwrap_or_default(),
+        &mut found,
+    );
+    found
+}
+
+/// Every value under its path, words apart: `sysctls: net.core.netdev_max_backlog`.
+fn gather(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(parts) => {
+            for (key, part) in parts {
+                let path = if path.is_empty() {
+                    key.replace('_', " ")
+                } else {
+                    format!("{path}: {key}")
+                };
+                gather(&path, part, found);
+            }
+        }
+        Value::String(text) => drop(found.insert(path.to_owned(), text.clone())),
+        Value::Null => drop(found.insert(path.to_owned(), "not known".to_owned())),
+        Value::Number(size) if path.ends_with("bytes") && size.is_u64() => {
+            let size = size.as_u64().unwrap_or_default();
+            drop(found.insert(path.to_owned(), format!("{size} ({})", bytes(size))));
+        }
+        other => drop(found.insert(path.to_owned(), other.to_string())),
+    }
+}
