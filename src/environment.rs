@@ -15,7 +15,7 @@ use nix::sys::utsname::{UtsName, uname};
 use std::collections::BTreeMap;
 
 /// The sysctls that bear on connections, their memory and their packets.
-const SYSCTLS: [&str; 25] = [
+const SYSCTLS: [&str; 26] = [
     "kernel.io_uring_disabled",
     "kernel.perf_event_paranoid",
     "net.core.default_qdisc",
@@ -35,6 +35,7 @@ const SYSCTLS: [&str; 25] = [
     "net.ipv4.tcp_mem",
     "net.ipv4.tcp_retries2",
     "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_syn_linear_timeouts",
     "net.ipv4.tcp_syn_retries",
     "net.ipv4.tcp_synack_retries",
     "net.ipv4.tcp_syncookies",

@@ -174,7 +174,7 @@ fn full_after_one() -> Socket {
     listener
 }
 
-/// A SYN that finds the accept queue full is dropped, and sent again after a second (RFC 6298, section 2.1; listen(2)).
+/// A SYN that finds the accept queue full is dropped, and sent again after a second (RFC 6298, section 2, rule 2.1; listen(2)).
 fn a_full_accept_queue_is_told(engine: &str) {
     if !host_can(engine) {
         return;

@@ -52,10 +52,20 @@ fn quick_it_plays_everything_measures_everything_and_keeps_it() {
         "lifecycle --alongside --quick --out {}",
         out.display()
     ));
-    assert_eq!(ended.code(), 0, "{ended:#?}");
     let (record, lifecycle) = lifecycle_in(&out);
     assert_eq!(record.kind, Kind::Lifecycle);
-    assert!(record.valid && !record.partial, "{:?}", record.warnings);
+    // A machine too busy to watch a scene says so, and is not to be relied on.
+    let disturbed = lifecycle
+        .scenarios
+        .iter()
+        .filter(|s| s.disturbance.is_some());
+    if disturbed.clone().count() == 0 {
+        assert_eq!(ended.code(), 0, "{ended:#?}");
+        assert!(record.valid && !record.partial, "{:?}", record.warnings);
+    }
+    for scenario in disturbed {
+        skipped(&format!("{}: {:?}", scenario.name, scenario.disturbance));
+    }
     let names: BTreeSet<&str> = lifecycle
         .scenarios
         .iter()
@@ -63,7 +73,13 @@ fn quick_it_plays_everything_measures_everything_and_keeps_it() {
         .collect();
     assert!(names.len() >= 20 && names.len() == lifecycle.scenarios.len());
     for scenario in &lifecycle.scenarios {
-        assert!(scenario.held, "{}: {:?}", scenario.name, scenario.checks);
+        let (held, disturbed) = (scenario.held, scenario.disturbance.is_some());
+        assert!(
+            held || disturbed,
+            "{}: {:?}",
+            scenario.name,
+            scenario.checks
+        );
         // What a person sees, and what other programs open.
         assert!(ended.stdout.contains(&scenario.title), "{}", scenario.name);
         let svg = std::fs::read_to_string(out.join(format!("lifecycle-{}.svg", scenario.name)));

@@ -63,8 +63,8 @@ pub use detect::{
 };
 pub use floor::FloorSize;
 pub use lifecycle::{
-    HandshakePlan, LifecycleOptions, LifecyclePlan, LifecycleShape, TurnoverPlan, handshake,
-    run_lifecycle, scenario_names, time_wait_memory, turnovers,
+    LifecycleOptions, LifecyclePlan, LifecycleShape, TurnoverPlan, run_lifecycle, scenario_names,
+    turnovers,
 };
 pub use network::NetworkPath;
 pub use plan::{CostOptions, CostPlan, DEFAULT_CONNECTIONS, QUICK_CONNECTIONS, RampRate};

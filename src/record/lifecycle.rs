@@ -220,7 +220,7 @@ pub struct SustainedRecord {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TimeWaitRecord {
-    /// From the last FIN's arrival to the socket's disappearance; `null` when it was not waited for.
+    /// From the first sight of the state to the last of the socket; `null` when it was not waited for.
     pub lifetime_ns: Option<u64>,
     /// Kernel memory of one socket in `TIME_WAIT`, by the slab caches; `null` without root's eyes.
     pub bytes_per_socket: Option<u64>,
@@ -315,6 +315,9 @@ pub struct HandshakeRecord {
     /// Why it was ended early, when it was.
     #[serde(default)]
     pub stopped: Option<String>,
+    /// Why fewer were opened than asked for, when the host would not hold them.
+    #[serde(default)]
+    pub limited_by: Option<String>,
     /// Tenths of a second, or longer slices of a long ramp.
     #[serde(default)]
     pub timeline: Vec<HandshakeSlice>,

@@ -5,7 +5,6 @@
 
 use super::wire::Carried;
 use crate::experiment::ExperimentError;
-use crate::units::Nanos;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
@@ -27,7 +26,7 @@ pub(super) fn pcap_base64(carried: &[Carried], epoch: Duration) -> Result<String
     let mut writer = PcapWriter::with_header(Vec::new(), header).map_err(broken)?;
     for frame in carried {
         let packet = PcapPacket {
-            timestamp: epoch + stamp(frame.sent),
+            timestamp: epoch + frame.sent.as_duration(),
             orig_len: u32::try_from(frame.frame.len()).unwrap_or(u32::MAX),
             data: Cow::Borrowed(&frame.frame),
         };
@@ -36,14 +35,11 @@ pub(super) fn pcap_base64(carried: &[Carried], epoch: Duration) -> Result<String
     Ok(STANDARD.encode(writer.into_writer()))
 }
 
-fn stamp(at: Nanos) -> Duration {
-    at.as_duration()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::experiment::Seat;
+    use crate::units::Nanos;
     use pcap_file::pcap::PcapReader;
 
     #[test]

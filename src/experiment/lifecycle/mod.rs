@@ -35,10 +35,7 @@ mod turnover;
 mod watch;
 mod wire;
 
-pub use handshake::{HandshakePlan, handshake};
 pub use plan::{LifecycleOptions, LifecyclePlan, scenario_names};
 pub use run::run_lifecycle;
 pub use shape::LifecycleShape;
-pub use turnover::{TurnoverPlan, time_wait_memory, turnovers};
-
-use ports::ports;
+pub use turnover::{TurnoverPlan, turnovers};

@@ -2,8 +2,9 @@
 //!
 //! Pure.
 
+use super::handshake::HandshakePlan;
 use super::scenarios::{Scenario, TIME_WAIT, TIME_WAIT_UNWAITED, all};
-use super::{HandshakePlan, LifecycleShape, TurnoverPlan};
+use super::{LifecycleShape, TurnoverPlan};
 use crate::experiment::HostFacts;
 use crate::record::Config;
 use std::time::Duration;

@@ -26,7 +26,7 @@ pub(super) fn shoot(
 ) -> Result<(Footage, u32), ExperimentError> {
     let mut take = 1;
     loop {
-        let mut scene = Scene::set(interrupted)?;
+        let mut scene = Scene::set(interrupted, take == TAKES)?;
         (scenario.play)(&mut scene)?;
         let footage = scene.cut()?;
         // What the instruments may have missed is taken again, whatever was seen.

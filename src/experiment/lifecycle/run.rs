@@ -4,10 +4,12 @@
 //! times a second takes a thousandth of a core. Whatever ends the run early, what was seen and measured till then makes a
 //! record marked partial.
 
+use super::handshake::handshake;
 use super::hosts::Hosts;
 use super::plan::{LifecyclePlan, MINUTE};
 use super::play::{play, play_all};
-use super::{handshake, ports, time_wait_memory, turnovers};
+use super::ports::ports;
+use super::turnover::{time_wait_memory, turnovers};
 use crate::clock::{Clock as _, MonotonicClock, wall_rfc3339};
 use crate::environment;
 use crate::experiment::cost::{cut_short, empty};

@@ -14,6 +14,7 @@ use crate::units::Nanos;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, SockAddr, Socket, Type};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
@@ -51,6 +52,10 @@ pub(super) struct Scene<'a> {
     facts: BTreeMap<String, u64>,
     /// Sockets that are to outlive the story.
     kept: Vec<Socket>,
+    /// It will not be played again, however this goes.
+    last_take: bool,
+    /// The most by which a call that does not wait, or the end of a rest, came later than it should have.
+    player_late: Cell<Nanos>,
 }
 
 /// Everything that a scene left.
@@ -66,14 +71,17 @@ pub(super) struct Footage {
     pub(super) disturbance: Option<String>,
 }
 
-/// A state, or the order of two, may have been missed when the wire or the watch was late by half of the delay.
-fn disturbance(wire_late: Nanos, watch_gap: Nanos) -> Option<String> {
+/// A state, or the order of two, may have been missed when the wire, the watch or the player was late by half of the
+/// delay.
+fn disturbance([wire, watch, player]: [Nanos; 3]) -> Option<String> {
     let most = Nanos(DELAY.0 / 2);
-    (wire_late.max(watch_gap) > most).then(|| {
+    let millis = |late: Nanos| late.0 / 1_000_000;
+    (wire.max(watch).max(player) > most).then(|| {
         format!(
-            "the machine was busy: the wire was late by up to {} ms and the sockets were not looked at for up to {} ms",
-            wire_late.0 / 1_000_000,
-            watch_gap.0 / 1_000_000
+            "the machine was busy: the wire was late by up to {} ms, a look at the sockets by {} ms, a call by {} ms",
+            millis(wire),
+            millis(watch),
+            millis(player)
         )
     })
 }
@@ -94,7 +102,10 @@ fn errno(error: &io::Error) -> String {
 
 impl<'a> Scene<'a> {
     /// Sets it up; the story begins now unless it is [marked](Self::mark) later.
-    pub(super) fn set(interrupted: &'a AtomicI32) -> Result<Self, ExperimentError> {
+    pub(super) fn set(
+        interrupted: &'a AtomicI32,
+        last_take: bool,
+    ) -> Result<Self, ExperimentError> {
         let hosts = Arc::new(Hosts::build()?);
         let wire = Wire::lay(&hosts, DELAY)?;
         let watch = Watch::start(&hosts, SERVER_PORT);
@@ -107,6 +118,8 @@ impl<'a> Scene<'a> {
             marked: MonotonicClock.now(),
             facts: BTreeMap::new(),
             kept: Vec::new(),
+            last_take,
+            player_late: Cell::new(Nanos::ZERO),
         })
     }
 
@@ -114,6 +127,7 @@ impl<'a> Scene<'a> {
     pub(super) fn mark(&mut self) -> Result<(), ExperimentError> {
         self.settle()?;
         self.marked = MonotonicClock.now();
+        self.player_late.set(Nanos::ZERO);
         Ok(())
     }
 
@@ -129,7 +143,11 @@ impl<'a> Scene<'a> {
         let until = |at: Nanos| at <= ended;
         let mut observed = self.watch.observed()?;
         observed.changes.retain(|change| until(change.at));
-        let longest_gap = observed.longest_gap;
+        let late = [
+            self.wire.latest(),
+            observed.longest_gap,
+            self.player_late.get(),
+        ];
         Ok(Footage {
             carried: carried.into_iter().filter(|c| until(c.sent)).collect(),
             observed,
@@ -137,7 +155,7 @@ impl<'a> Scene<'a> {
             marked: self.marked,
             ended,
             facts: self.facts,
-            disturbance: disturbance(self.wire.latest(), longest_gap),
+            disturbance: disturbance(late),
         })
     }
 
@@ -162,12 +180,25 @@ impl<'a> Scene<'a> {
                 0 => {}
                 signal => return Err(ExperimentError::Interrupted(signal)),
             }
-            let left = until - MonotonicClock.now();
+            let now = MonotonicClock.now();
+            let left = until - now;
             if left == Nanos::ZERO {
+                self.was_late(now - until);
                 return Ok(());
             }
             std::thread::sleep(left.as_duration().min(Duration::from_millis(50)));
         }
+    }
+
+    fn was_late(&self, by: Nanos) {
+        self.player_late.set(self.player_late.get().max(by));
+    }
+
+    /// Whether what was seen so far can be relied on, or is the last that will be.
+    pub(super) fn worth_watching(&self) -> Result<bool, ExperimentError> {
+        let gap = self.watch.observed()?.longest_gap;
+        let late = [self.wire.latest(), gap, self.player_late.get()];
+        Ok(self.last_take || disturbance(late).is_none())
     }
 
     /// Waits until the wire has been still for three times its delay: longer than an acknowledgement is put off (40 ms,
@@ -236,7 +267,9 @@ impl<'a> Scene<'a> {
         own_port: u16,
         port: u16,
     ) -> Result<Socket, ExperimentError> {
+        let begun = MonotonicClock.now();
         let socket = self.socket(end, own_port)?;
+        self.was_late(MonotonicClock.now() - begun);
         socket
             .set_nonblocking(true)
             .map_err(|error| broken("O_NONBLOCK", &error))?;
@@ -354,7 +387,9 @@ impl<'a> Scene<'a> {
     /// Gives the socket back.
     pub(super) fn close(&mut self, end: Seat, socket: Socket) {
         self.call(end, "close()");
+        let begun = MonotonicClock.now();
         drop(socket);
+        self.was_late(MonotonicClock.now() - begun);
     }
 
     /// Gives the socket back with `SO_LINGER` set to nothing: an abort.

@@ -23,6 +23,9 @@ pub(super) struct Seen {
     pub(super) watched_ns: u64,
 }
 
+/// The fact that tells how far beyond the old numbers the server's new ones begin.
+pub(super) const NUMBER_STEP: &str = "number-step";
+
 /// Where the two sequences begin.
 #[derive(Clone, Copy, Debug, Default)]
 struct Origins {
@@ -59,7 +62,7 @@ impl Seen {
                 .filter(|left| left.client_port == CLIENT_PORT && left.at >= footage.marked)
                 .map(|left| (since(left.at), left.end.name().to_owned(), left.left_ms))
                 .collect(),
-            facts: footage.facts.clone(),
+            facts: facts(footage),
             watched_ns: since(footage.ended),
         }
     }
@@ -228,7 +231,11 @@ fn segments(footage: &Footage) -> Vec<SegmentRecord> {
             }
             begins.push(segment.sequence);
         }
-        let own = *origins.of(from).get_or_insert(segment.sequence);
+        if flags.syn {
+            origins.of(from).get_or_insert(segment.sequence);
+        }
+        // Whoever never sent a SYN has no numbers of its own.
+        let own = origins.of(from).unwrap_or(0);
         let others = origins.of(from.other()).unwrap_or(0);
         let sequence = segment.sequence.wrapping_sub(own);
         let alike = |(number, end, before): &(u32, Seat, Segment)| {
@@ -263,6 +270,38 @@ fn segments(footage: &Footage) -> Vec<SegmentRecord> {
         });
     }
     told
+}
+
+/// What the scene told, and by how much the server's first number of a second connection lies beyond the last it had used
+/// in the first.
+fn facts(footage: &Footage) -> BTreeMap<String, u64> {
+    let mut facts = footage.facts.clone();
+    let (mut begun, mut used): (Option<u32>, Option<u32>) = (None, None);
+    for carried in &footage.carried {
+        let Some(segment) = Segment::parse(&carried.frame) else {
+            continue;
+        };
+        let ports = (segment.source_port, segment.target_port);
+        if ports != (SERVER_PORT, CLIENT_PORT) {
+            continue;
+        }
+        let end = segment.sequence.wrapping_add(segment.span());
+        match (segment.flags.syn, begun, used) {
+            (true, Some(first), Some(last)) if first != segment.sequence => {
+                let step = segment.sequence.wrapping_sub(last);
+                facts.insert(NUMBER_STEP.to_owned(), u64::from(step));
+                return facts;
+            }
+            (true, None, _) => begun = Some(segment.sequence),
+            _ => {}
+        }
+        // Numbers wrap: the one that is less than half the space ahead is the later one.
+        let later = used.is_none_or(|last| end.wrapping_sub(last) < 1 << 31);
+        if later {
+            used = Some(end);
+        }
+    }
+    facts
 }
 
 /// The states of the story's connection: where it stood at the mark, then every change.

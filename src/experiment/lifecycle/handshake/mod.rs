@@ -35,7 +35,7 @@ const PRESSING: u64 = 1_024;
 
 /// An opening with nothing left to decide.
 #[derive(Clone, Debug)]
-pub struct HandshakePlan {
+pub(super) struct HandshakePlan {
     cost: CostPlan,
     accept_queue: u64,
     /// The queue was made short on purpose: what comes of it is the result.
@@ -48,7 +48,7 @@ impl HandshakePlan {
     ///
     /// # Errors
     /// A sentence with the remedy, when the host cannot hold it.
-    pub fn new(
+    pub(super) fn new(
         shape: &LifecycleShape,
         connections: Option<u64>,
         accept_queue: Option<u64>,
@@ -70,21 +70,9 @@ impl HandshakePlan {
         })
     }
 
-    /// Connections that will be opened, if memory holds them.
-    #[must_use]
-    pub fn connections(&self) -> u64 {
-        self.cost.connections
-    }
-
     /// About how long it will take, by 25,000 connections opened and 100,000 ended a second.
     pub(super) fn span(&self) -> Duration {
         Duration::from_secs(3) + Duration::from_micros(self.cost.connections.saturating_mul(50))
-    }
-
-    /// Why fewer than asked for, if so.
-    #[must_use]
-    pub fn limited_by(&self) -> Option<&str> {
-        self.cost.limited_by.as_deref()
     }
 }
 
@@ -95,7 +83,7 @@ const PATH: NetworkPath = NetworkPath::Veth;
 
 /// Runs the plan with `executable`'s halves and returns what was seen, what is doubtful, and what ended it early if
 /// anything did.
-pub fn handshake(
+pub(super) fn handshake(
     plan: &HandshakePlan,
     executable: &Path,
     observer: &mut dyn Observer,
@@ -106,7 +94,7 @@ pub fn handshake(
         accept_queue: plan.accept_queue,
         listeners: options.server_cores.len() as u64,
         in_flight: plan.cost.in_flight * options.load_cores.len() as u64,
-        stopped: plan.cost.limited_by.clone(),
+        limited_by: plan.cost.limited_by.clone(),
         ..HandshakeRecord::default()
     };
     let mut warnings = Vec::new();
@@ -146,10 +134,7 @@ fn run(
     let path = plan.cost.options.path;
     let pids = halves.pids();
     let port = halves.port;
-    let queues = match path {
-        NetworkPath::Loopback => Handshakes::open(port)?,
-        NetworkPath::Veth => in_network_of(pids.0, || Handshakes::open(port))??,
-    };
+    let queues = in_network_of(pids.0, || Handshakes::open(port))??;
     let mut lookout = Lookout::begin(path.place(pids), queues)?;
     let climbed = open(&mut stage, &spec, &mut halves, &mut lookout, record);
     // What was seen is kept, whatever ended it.

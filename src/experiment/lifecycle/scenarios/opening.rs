@@ -10,9 +10,11 @@ use crate::record::{LifecycleCheck, SegmentRecord};
 use crate::units::Nanos;
 
 /// Where the first retransmission time-out stands.
-const FIRST_TIMEOUT: &str = "RFC 6298, section 2.1";
+const FIRST_TIMEOUT: &str = "RFC 6298, section 2, rule 2.1";
 /// Where Linux does what it does with a full accept queue.
 const LINUX_QUEUE: &str = "Linux, net/ipv4/tcp_minisocks.c, tcp_check_req";
+/// What a segment meets where there is no connection.
+const NO_CONNECTION: &str = "RFC 9293, section 3.10.7.1";
 /// Accept queue of the scenarios that fill it; Linux lets one more wait (`sk_acceptq_is_full`).
 const SHORT_QUEUE: i32 = 2;
 
@@ -124,8 +126,9 @@ const SYN_LOST: Scenario = Scenario {
     source: FIRST_TIMEOUT,
     explanation: "Nobody tells the client that its SYN was lost: it only hears nothing. Before anything has been heard \
         from the other end its round trip is unknown, so the first time-out is a fixed second; then the SYN goes out \
-        again. This is why a crowded server shows as connect times of one, three and seven seconds and not of slightly \
-        more than usual: each further attempt waits twice as long.",
+        again. This is why a crowded server shows as connect times of a whole second and more, and not of slightly more \
+        than usual. By the standard each further wait is twice as long (after 1, 3, 7 s); Linux from 6.5 on waits one \
+        second four times more first (tcp_syn_linear_timeouts): after 1, 2, 3, 4, 5, 7 s.",
     play: |scene| {
         let listener = scene.listen(16)?;
         lose_first(scene, |from, segment| {
@@ -183,7 +186,7 @@ const SYN_ACK_LOST: Scenario = Scenario {
         let waited = copies.get(1).map(|copy| copy.sent_ns.saturating_sub(first));
         let mut checks = vec![
             check(
-                "the SYN+ACK is sent again, with the same number, about a second later",
+                "the SYN+ACK is sent again, with the same number, by its own timer or for the client's second SYN",
                 FIRST_TIMEOUT,
                 alike
                     && waited.is_some_and(|waited| (900_000_000..1_300_000_000).contains(&waited)),
@@ -281,10 +284,19 @@ const CLOSED_PORT: Scenario = Scenario {
                 &[("client", "SYN"), ("server", "RST+ACK")],
             ),
             Seen::acknowledges(
-                "the RST acknowledges the SYN, and its own number is 0",
-                "RFC 9293, section 3.10.7.1",
+                "the RST acknowledges the SYN",
+                NO_CONNECTION,
                 seen.first("client", "SYN"),
                 reset,
+            ),
+            check(
+                "the RST's own number is 0, for nobody there has one",
+                NO_CONNECTION,
+                reset.is_some_and(|reset| reset.sequence == 0),
+                reset.map_or_else(
+                    || "there was none".to_owned(),
+                    |reset| format!("its number is {}", reset.sequence),
+                ),
             ),
             seen.told(RESETS, "client", "connect() = ECONNREFUSED"),
         ];
@@ -375,7 +387,7 @@ const ACCEPT_QUEUE_FULL: Scenario = Scenario {
             seen.told(SET_UP, "client", "connect() = 0"),
             of_the_system(check(
                 "the third segment is ignored, and counted as an overflow",
-                LINUX_QUEUE,
+                "Linux, net/ipv4/tcp_ipv4.c, tcp_v4_syn_recv_sock",
                 overflows >= 1,
                 format!("ListenOverflows rose by {overflows}"),
             )),

@@ -10,7 +10,7 @@ mod time_wait;
 mod trial;
 
 pub use plan::TurnoverPlan;
-pub use time_wait::time_wait_memory;
+pub(super) use time_wait::time_wait_memory;
 
 use super::shape::spec;
 use crate::environment;

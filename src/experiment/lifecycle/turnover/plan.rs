@@ -137,12 +137,6 @@ impl TurnoverPlan {
         self.cost.config()
     }
 
-    /// Connections of each round.
-    #[must_use]
-    pub fn connections(&self) -> u64 {
-        self.cost.connections
-    }
-
     /// Trials in all: the rounds, and one sustained stretch for each ending.
     pub(super) fn trials(&self) -> usize {
         Ending::ALL.len() * (self.rounds as usize + 1)

@@ -32,7 +32,7 @@ type Slabs = Result<BTreeMap<String, SlabObjects>, OsError>;
 ///
 /// # Errors
 /// What kept it from being measured at all; a figure that only root may have is `null`, with the reason.
-pub fn time_wait_memory(
+pub(in crate::experiment::lifecycle) fn time_wait_memory(
     plan: &TurnoverPlan,
     executable: &Path,
     observer: &mut dyn Observer,
