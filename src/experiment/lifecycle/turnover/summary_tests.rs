@@ -93,9 +93,14 @@ fn costs_are_net_of_idling_and_rates_are_by_the_clock() {
 fn a_cost_within_the_clocks_resolution_is_not_resolved() {
     let mut small = round(Ending::ClientRst);
     small.closing = stretch(200, 10 + 39, CONNECTIONS);
-    let found = record(Ending::ClientRst, std::slice::from_ref(&small), None, (2, 7))
-        .unwrap()
-        .unwrap();
+    let found = record(
+        Ending::ClientRst,
+        std::slice::from_ref(&small),
+        None,
+        (2, 7),
+    )
+    .unwrap()
+    .unwrap();
     assert!(found.cpu_ns_per_connect.resolved && !found.cpu_ns_per_close.resolved);
 }
 
