@@ -40,5 +40,8 @@ mod ports;
 #[path = "cli/refusals.rs"]
 mod refusals;
 #[cfg(test)]
+#[path = "cli/shell.rs"]
+mod shell;
+#[cfg(test)]
 #[path = "cli/view.rs"]
 mod view;

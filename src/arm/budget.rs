@@ -51,7 +51,9 @@ pub enum BudgetError {
         interval: Duration,
     },
     /// Beyond what the kernel's options hold.
-    #[error("a detection time of {0:?} is too long: TCP_KEEPIDLE and TCP_KEEPINTVL end at 32767 s")]
+    #[error(
+        "a detection time of {0:?} is too long: TCP_KEEPIDLE and TCP_KEEPINTVL end at 32767 s, so ask for 9h or less"
+    )]
     TooLong(Duration),
     /// Heartbeats would come before every probe.
     #[error(
@@ -60,7 +62,9 @@ pub enum BudgetError {
     )]
     Outrun(Duration),
     /// An interval that does not fit the timeout.
-    #[error("a timeout of {timeout:?} must be at least twice the interval of {interval:?}")]
+    #[error(
+        "a timeout of {timeout:?} must be at least twice the interval of {interval:?}, or one late heartbeat is a verdict: lengthen --timeout or shorten --interval"
+    )]
     Timeout {
         /// Interval asked for.
         interval: Duration,

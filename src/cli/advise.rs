@@ -111,8 +111,11 @@ pub(super) fn run(args: &AdviseArgs) -> Result<(), Failure> {
         advise(&question, &basis).map_err(|error| Failure::Usage(error.to_string()))?;
     add_snippets(&mut advice, &question, &args.snippets)?;
     if args.json {
-        let json = serde_json::to_string_pretty(&advice)
-            .map_err(|error| Failure::Run(format!("the advice did not serialise: {error}")))?;
+        let json = serde_json::to_string_pretty(&advice).map_err(|error| {
+            Failure::Run(format!(
+                "the advice did not serialise ({error}); this is a defect, please report it"
+            ))
+        })?;
         return output::result(&json);
     }
     output::result(&text(&advice))

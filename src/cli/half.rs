@@ -68,8 +68,11 @@ pub(super) fn controlled() -> Result<(), Failure> {
     raise_nofile().map_err(|error| Failure::Host(error.to_string()))?;
     // Should memory run out after all, it shall cost the experiment and nobody else's work.
     let _ = volunteer_for_oom_killer();
-    crate::half::run(&mut io::stdin().lock(), &mut io::stdout().lock())
-        .map_err(|error| Failure::Run(format!("the experiment went away ({error})")))
+    crate::half::run(&mut io::stdin().lock(), &mut io::stdout().lock()).map_err(|error| {
+        Failure::Run(format!(
+            "the experiment that gave the orders went away ({error}): look at what it said last"
+        ))
+    })
 }
 
 /// What is in force, defaults included, in the words of both halves.
@@ -277,8 +280,11 @@ pub(super) fn conclude(flags: OutputFlags, text: &str, snapshot: &Snapshot) -> R
     if !flags.quiet {
         output::note(text);
     }
-    let json = serde_json::to_string_pretty(snapshot)
-        .map_err(|error| Failure::Run(format!("the result did not serialise: {error}")))?;
+    let json = serde_json::to_string_pretty(snapshot).map_err(|error| {
+        Failure::Run(format!(
+            "the result did not serialise ({error}); this is a defect, please report it"
+        ))
+    })?;
     output::result(&json)
 }
 

@@ -14,7 +14,8 @@ pub(super) fn enter() -> Result<&'static str, Failure> {
     }
     become_root_of_own_namespace().map_err(|error| {
         Failure::Host(format!(
-            "the lab is made of network namespaces, which need root or a user namespace: {error}"
+            "the laboratory is made of network namespaces, which need root or a user namespace, and neither is to be had \
+             ({error}): run it again with sudo"
         ))
     })?;
     Ok("user-namespace")

@@ -121,7 +121,8 @@ fn configure(
     let connections = half.connections.connections;
     let keepalive = half.engine.load_keepalive(half.arm, budget);
     let Some(target) = &args.target else {
-        return Err(Failure::Usage("--target is needed".to_owned()));
+        return Err(Failure::Usage("there is no server to connect to: give --target ADDRESS:PORT, or several with --targets"
+                .to_owned()));
     };
     let in_flight = args.bounds.in_flight;
     Ok(LoadConfig {

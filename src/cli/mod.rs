@@ -30,12 +30,13 @@ mod route;
 mod scale;
 mod serve;
 mod session;
+mod shell;
 pub mod signals;
 mod status;
 mod storm;
 mod view;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
 
 const EXIT_CODES: &str = "\
@@ -62,6 +63,11 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     Load(Box<load::LoadArgs>),
     Report(report::ReportArgs),
+    // Hidden, so that the short help stays a screen; the README tells of them.
+    #[command(hide = true)]
+    Completions(shell::CompletionsArgs),
+    #[command(hide = true)]
+    Man(shell::ManArgs),
 }
 
 fn dispatch(command: &Command) -> Result<(), Failure> {
@@ -76,6 +82,8 @@ fn dispatch(command: &Command) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(args),
         Command::Load(args) => load::run(args),
         Command::Report(args) => report::run(args),
+        Command::Completions(args) => shell::completions(args, Cli::command()),
+        Command::Man(args) => shell::man(args, Cli::command()),
     }
 }
 
@@ -138,7 +146,6 @@ pub fn run() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_definition_is_sound_and_short_help_fits_a_screen() {

@@ -103,7 +103,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         return Err("it must be more than zero".to_owned());
     }
     if span > LONGEST {
-        return Err("it must be at most a year".to_owned());
+        return Err("it must be at most a year, 365days".to_owned());
     }
     Ok(span)
 }
@@ -114,7 +114,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 /// A sentence for the user.
 pub fn pause(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
-        span if span > LONGEST => Err("it must be at most a year".to_owned()),
+        span if span > LONGEST => Err("it must be at most a year, 365days".to_owned()),
         span => Ok(span),
     }
 }
@@ -139,9 +139,12 @@ pub fn backoff(text: &str) -> Result<Delays, String> {
     let millis = |text: &str| {
         let span = duration(text)?;
         if span.subsec_nanos() % 1_000_000 != 0 {
-            return Err(format!("`{text}` is no whole number of milliseconds"));
+            return Err(format!(
+                "`{text}` is no whole number of milliseconds: write 100ms..10s"
+            ));
         }
-        u64::try_from(span.as_millis()).map_err(|_| format!("`{text}` is too long"))
+        u64::try_from(span.as_millis())
+            .map_err(|_| format!("`{text}` is too long: give a day or less"))
     };
     let (base_ms, cap_ms) = (millis(base)?, millis(cap)?);
     if base_ms > cap_ms {
@@ -207,10 +210,10 @@ fn whole_seconds(text: &str) -> Result<u32, String> {
     let span = parse_duration(text)?;
     if span.subsec_nanos() != 0 {
         return Err(format!(
-            "`{text}` is no whole number of seconds, and TCP keepalive counts nothing else (tcp(7))"
+            "`{text}` is no whole number of seconds, and TCP keepalive counts nothing else (tcp(7)): write 20s"
         ));
     }
-    u32::try_from(span.as_secs()).map_err(|_| format!("`{text}` is too long"))
+    u32::try_from(span.as_secs()).map_err(|_| format!("`{text}` is too long: give a day or less"))
 }
 
 /// Cores to run on, each of which exists and may be used, none twice.
@@ -241,7 +244,7 @@ fn cores_among(text: &str, usable: &[usize]) -> Result<CoreList, String> {
             ));
         }
         if !seen.insert(core) {
-            return Err(format!("core {core} is named twice"));
+            return Err(format!("core {core} is named twice: name each once"));
         }
         cores.push(core);
     }

@@ -90,8 +90,11 @@ impl Place {
             record.warnings.push(alongside());
         }
         let text = if flags.json {
-            serde_json::to_string_pretty(&record)
-                .map_err(|error| Failure::Run(format!("the record does not serialise: {error}")))?
+            serde_json::to_string_pretty(&record).map_err(|error| {
+                Failure::Run(format!(
+                    "the record does not serialise ({error}); this is a defect, please report it"
+                ))
+            })?
         } else {
             report::table(&record, output::width())
         };
@@ -119,7 +122,7 @@ fn failure(error: &ExperimentError) -> Failure {
         | ExperimentError::InNeed { .. }
         | ExperimentError::NotDrained { .. } => Failure::Host(error.to_string()),
         _ => Failure::Run(format!(
-            "{error}; what was measured is kept, marked partial"
+            "{error}; what was measured until then is kept, marked partial: not to be quoted, so measure again"
         )),
     }
 }
@@ -134,7 +137,7 @@ fn verdict(record: &Record) -> Result<(), Failure> {
             .map(|warning| warning.message.as_str())
             .collect();
         return Err(Failure::Run(format!(
-            "the run did not hold its checks: {}",
+            "the run did not hold its checks, so its numbers are not to be quoted: {}; the report says at each what to do",
             why.join("; ")
         )));
     }
@@ -148,7 +151,8 @@ fn verdict(record: &Record) -> Result<(), Failure> {
                 warning.message.as_str()
             });
         Err(Failure::Host(format!(
-            "the ladder ended below {} connections: {why}; the rungs that were measured are kept",
+            "the ladder ended below {} connections: {why}; the rungs that were measured are kept. For more, free memory, or ask `ringbeat doctor` what else \
+             bites",
             crate::units::HumanCount(asked)
         )))
     })

@@ -70,8 +70,11 @@ fn compare(args: &ReportArgs, one: &Record, dir: &Path) -> Result<(), Failure> {
 
 fn text(args: &ReportArgs, record: &Record, width: Option<u16>) -> Result<String, Failure> {
     if args.json {
-        serde_json::to_string_pretty(record)
-            .map_err(|error| Failure::Run(format!("the record did not serialise: {error}")))
+        serde_json::to_string_pretty(record).map_err(|error| {
+            Failure::Run(format!(
+                "the record did not serialise ({error}); this is a defect, please report it"
+            ))
+        })
     } else if args.markdown {
         Ok(markdown_table(record))
     } else {

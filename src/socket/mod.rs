@@ -85,7 +85,7 @@ pub enum SocketError {
     /// The kernel took an option and has another value.
     #[error(
         "{option} was set to {asked} and reads back as {found}: this kernel or a BPF program \
-         overrides it, so results would be mislabelled"
+         overrides it, so results would be mislabelled; take that program off, or ask for {found}"
     )]
     ReadBack {
         /// The option.

@@ -54,8 +54,11 @@ pub(super) fn run(args: &DoctorArgs) -> Result<(), Failure> {
         table::draw(&diagnosis, output::width())
     };
     if args.output.json {
-        let json = serde_json::to_string_pretty(&as_json(&diagnosis, &facts))
-            .map_err(|error| Failure::Run(format!("the answer does not serialise: {error}")))?;
+        let json = serde_json::to_string_pretty(&as_json(&diagnosis, &facts)).map_err(|error| {
+            Failure::Run(format!(
+                "the answer does not serialise ({error}); this is a defect, please report it"
+            ))
+        })?;
         if !args.output.quiet {
             output::note(&text);
         }
