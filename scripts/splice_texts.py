@@ -43,11 +43,12 @@ SYNs and no jitter {plain_drops} (`{command_short}`).
 """,
         "lifecycle": """
 [Measured]({folder}/report.html): all {scenes} scenes held, {rules} rules. A set-up costs {set_up} of CPU at both ends
-together and {set_up_packets} packets, a tear-down {tear_down} and {tear_down_packets}, a reset {reset} and {reset_packets}; {cores} cores
-sustain {sustained} connects and as many closes a second. TIME-WAIT lasts {time_wait}, takes {time_wait_bytes} where an established
-socket takes {socket_bytes}, and falls to the end that closes first, whichever that is. {ports} ports to one server last for {before}
-connections, then {ceiling} a second; with `tcp_tw_reuse` {reuse} a second; where the server closes, or the client resets, they did
-not run out. {handshakes} handshakes took {took} without an overflow; against accept queues of {queue}, {orphans} of {asked}
+together and {set_up_packets} packets, a tear-down {tear_down} and {tear_down_packets}, a reset {reset} and {reset_packets}. For {window}, until
+TIME-WAIT's limit of {tw_most} sockets comes near, {cores} cores keep up {sustained} connects and as many closes a second. TIME-WAIT lasts
+{time_wait} and falls to the end that closes first, whichever that is; it takes {tw_sock}, and {tw_bind} more at a client for its port,
+where an established socket takes {socket_bytes}. {ports} ports to one server were used up by {before} connections within {before_took}; with
+`tcp_tw_reuse` {reuse} went through in {reuse_took}, and where the server closed, or the client reset, {server_closes} and {resets} in {way_took}
+without an end. (By arithmetic: {ceiling} a second, with reuse {reuse_ceiling}.) {handshakes} handshakes took {took} without an overflow; against accept queues of {queue}, {orphans} of {asked}
 clients believed themselves connected to a server that knew nothing of them. (Again: `{command}`)
 """,
     },
@@ -87,10 +88,11 @@ accept 队列只有 {queue}、退避从 {base} 到 {cap} 时，完全抖动丢�
 """,
         "lifecycle": """
 [实测]({folder}/report.html)：{scenes} 个场景全部成立，共 {rules} 条规则。建立一条连接，两端合计耗费 CPU {set_up} 和 {set_up_packets}
-个包；正常关闭耗费 {tear_down} 和 {tear_down_packets} 个包；复位耗费 {reset} 和 {reset_packets} 个包。{cores} 个核心每秒可持续完成
-{sustained} 次建立和同样多次关闭。TIME-WAIT 持续 {time_wait}，占用 {time_wait_bytes}（已建立的套接字为
-{socket_bytes}），总是落在先关闭的一端。通向同一服务器的 {ports} 个端口够用 {before} 次连接，此后每秒 {ceiling} 次；启用
-`tcp_tw_reuse` 后每秒 {reuse} 次；若由服务端关闭或由客户端复位，端口没有耗尽。{handshakes} 次握手用时 {took}，没有溢出；当 accept
+个包；正常关闭耗费 {tear_down} 和 {tear_down_packets} 个包；复位耗费 {reset} 和 {reset_packets} 个包。在 {window} 内（尚未触及 {tw_most} 个
+TIME-WAIT 套接字的上限），{cores} 个核心每秒完成 {sustained} 次建立和同样多次关闭。TIME-WAIT 持续 {time_wait}，总是落在先关闭的一端；
+占用 {tw_sock}，在客户端还要为其端口再占 {tw_bind}（已建立的套接字为 {socket_bytes}）。通向同一服务器的 {ports} 个端口在 {before} 次连接、
+{before_took} 后用尽；启用 `tcp_tw_reuse` 后，{reuse_took} 内完成 {reuse} 次；若由服务端关闭或由客户端复位，{way_took} 内完成 {server_closes}
+次和 {resets} 次，仍未用尽。（按算术：每秒 {ceiling} 次，启用复用后每秒 {reuse_ceiling} 次。）{handshakes} 次握手用时 {took}，没有溢出；当 accept
 队列只有 {queue} 时，{asked} 个客户端中有 {orphans} 个自以为已经连上，服务器却对它们一无所知。（重现命令：`{command}`）
 """,
     },
