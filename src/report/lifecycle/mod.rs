@@ -184,6 +184,15 @@ fn opened(lifecycle: &LifecycleRecord) -> Option<String> {
     (!ramps.is_empty()).then(|| format!("Opened at once: {}.", ramps.join("; ")))
 }
 
+/// The ramps that were given fewer connections than were asked for, each with the reason.
+fn fewer(lifecycle: &LifecycleRecord) -> Vec<(String, &str)> {
+    let names = handshake_names(&lifecycle.handshakes).into_iter();
+    let ramps = names.zip(&lifecycle.handshakes);
+    ramps
+        .filter_map(|(name, ramp)| Some((name, ramp.limited_by.as_deref()?)))
+        .collect()
+}
+
 /// `held` or `NOT held`, with how many of the rules.
 fn outcome(scenario: &ScenarioRecord) -> String {
     let kept = scenario.checks.iter().filter(|check| check.held).count();
@@ -217,8 +226,8 @@ pub(super) fn text(record: &Record, width: Option<u16>, paragraph: usize) -> Str
             write!(text, "\n{title}\n{}", draw(&table, width)).unwrap_or_default();
             text.push_str(&footnotes(&table, paragraph));
         }
-        for (name, reason) in &lifecycle.left_out {
-            let said = format!("Left out: {name}, because {reason}.");
+        for (name, reason) in fewer(lifecycle) {
+            let said = format!("{name}: fewer than asked for: {reason}.");
             write!(text, "\n{}", wrap(&said, paragraph, "  ")).unwrap_or_default();
         }
     }

@@ -152,7 +152,7 @@ fn the_terminal_keeps_its_width_and_shows_every_verdict() {
         "NOT held: 1 of 2 rules",
         "✗ The second FIN is sent again. (RFC 9293, section 3.5; the system's, not the standard's) It was",
         "held: 1 of 1 rules",
-        "Left out: fast-open, because the kernel has it <off>.",
+        "20000#2: fewer than asked for: the host holds no <more>.",
     ] {
         assert!(text.contains(must), "{must}: {text}");
     }
@@ -190,7 +190,7 @@ fn the_page_has_every_scenario_and_fetches_nothing() {
     let record = fixture::record();
     let page = html(&record).unwrap();
     fetches_nothing(&page);
-    for forbidden in ["<for>", "<not>", "<off>", "<by"] {
+    for forbidden in ["<for>", "<not>", "<more>", "<by"] {
         assert!(!page.contains(forbidden), "{forbidden}");
     }
     for scenario in fixture::scenarios() {
@@ -216,6 +216,15 @@ fn the_page_has_every_scenario_and_fetches_nothing() {
             "{state}"
         );
     }
+    assert!(page.contains(
+        "<li><strong>20000#2</strong>: fewer than asked for: the host holds no &lt;more&gt;</li>"
+    ));
+    assert!(!page.contains("was ended early"));
+    let mut early = record.clone();
+    early.lifecycle.as_mut().unwrap().handshakes[0].stopped = Some("no memory".to_owned());
+    let early = html(&early).unwrap();
+    assert!(early.contains("<strong>20000</strong> was ended early: no memory"));
+    assert_eq!(early.matches("was ended early").count(), 1);
     // A diagram each, two charts of connect latency, the ports, and two ramps over time.
     assert_eq!(page.matches("<svg ").count(), 6 + 5);
     assert_eq!(page.matches("<svg role=\"img\" aria-label=").count(), 6 + 5);
