@@ -28,7 +28,7 @@ pub(super) const SEGMENT: [(&str, &str); 7] = [
     ),
     (
         "ACK",
-        "A flag: the acknowledgement number holds. Every segment but the very first has it.",
+        "A flag: the acknowledgement number holds. All have it but the SYNs that open, and some RSTs.",
     ),
     (
         "FIN",
@@ -73,9 +73,10 @@ pub(super) const WHY: [(&str, &str); 3] = [
         "The last segment of all is an ACK, and nobody acknowledges an ACK. Its sender cannot know whether it arrived; if it \
          was lost, the other end sends its FIN again and must be answered. And segments of this connection may still be on \
          their way, which a new one between the same addresses and ports would take for its own. So the end that closed \
-         first, and with that sent the last ACK, keeps its socket for twice the longest time a segment may live, by the \
-         standard (RFC 9293, section 3.4.2); Linux keeps it 60 s (include/net/tcp.h, TCP_TIMEWAIT_LEN). As long the pair of \
-         addresses and ports is taken. When both ends close at the same time, both keep it; after a RST nobody does.",
+         first, and with that sent the last ACK, must by the standard keep its socket for twice the longest time a segment may \
+         live (RFC 9293, section 3.6.1, MUST-13), which it takes to be two minutes (section 3.4.2); Linux keeps it 60 s \
+         (include/net/tcp.h, TCP_TIMEWAIT_LEN). As long the pair of addresses and ports is taken. When both ends close at the \
+         same time, both keep it; after a RST nobody does.",
     ),
 ];
 
@@ -162,5 +163,10 @@ pub(super) const PORTS: &str = "A connection is known by four numbers: two addre
 /// Before the table of ramps.
 pub(super) const HANDSHAKES: &str = "Two queues stand before a listener. A SYN waits in the SYN queue, its socket in \
     SYN_RECV, until the third segment comes; the finished connection then waits in the accept queue until the program \
-    accepts it. When the accept queue is full the kernel drops what comes, and the client sends again after a second, then \
-    two: those are the steps in the connect times. An accept queue holds one more than its length says.";
+    accepts it. An accept queue holds one more than its length says. When it is full the kernel drops what comes. A dropped SYN \
+    is sent again by the client: since Linux 6.5 at 1, 2, 3, 4, 5, 7, 11 s after the first and so on \
+    (net.ipv4.tcp_syn_linear_timeouts is 4: so many pauses of a second, then each twice the last); those are the steps in the \
+    connect times. After a dropped third segment the client is connected already, so its connect time shows nothing; it is \
+    the server that repeats its SYN+ACK, after 1, 3, 7 s and so on. When the SYN queue is full the server answers with a \
+    cookie and keeps nothing; if the ACK then meets a full accept queue, the client is connected and the server knows nothing \
+    of it. The kernel has one counter for SYNs and SYN-ACKs sent again, both ends' together.";
