@@ -348,6 +348,7 @@ fn handshake(asked: u64, queue: u64) -> HandshakeRecord {
             ..OpeningPressure::default()
         },
         syn_received_max: 311,
+        syn_received_looks: 20,
         accept_waiting_max: queue + 1,
         failures: BTreeMap::from([("ETIMEDOUT".to_owned(), 3)]),
         timeline: (1..=20)
