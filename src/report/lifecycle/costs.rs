@@ -388,12 +388,13 @@ fn handshakes(entries: &[HandshakeRecord]) -> CostTable {
 fn seen_in_syn_received(ramp: &HandshakeRecord) -> Result<String, String> {
     let (looks, cookies) = (ramp.syn_received_looks, ramp.pressure.syn_cookies);
     if seldom_looked(ramp) {
-        let times = match looks {
-            1 => "once".to_owned(),
-            _ => format!("{} times", format::count(looks)),
+        let looked = match looks {
+            0 => "how often it was looked at was not kept".to_owned(),
+            1 => "it was looked at only once".to_owned(),
+            _ => format!("it was looked at only {} times", format::count(looks)),
         };
         return Err(format!(
-            "its queue was full: {} cookies were sent, and it was looked at only {times}",
+            "its queue was full: {} cookies were sent, and {looked}",
             format::count(cookies)
         ));
     }
