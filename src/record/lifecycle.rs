@@ -20,9 +20,6 @@ pub struct LifecycleRecord {
     pub states_looked_at_every_ns: u64,
     /// In the order told.
     pub scenarios: Vec<ScenarioRecord>,
-    /// What this host could not do, with the reason.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub left_out: BTreeMap<String, String>,
     /// What a set-up and a tear-down cost, one entry per way of ending.
     #[serde(default)]
     pub turnovers: Vec<TurnoverRecord>,
@@ -147,7 +144,7 @@ pub struct CallRecord {
 }
 
 /// What beginnings and ends cost, with one way of ending. CPU is the whole machine's, both ends, net of an idle
-/// stretch with as many connections held; intervals over the rounds.
+/// stretch with as many connections held, but for that of [`SustainedRecord`]; intervals over the rounds.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TurnoverRecord {
@@ -203,7 +200,8 @@ pub struct SustainedRecord {
     pub connects_per_second: f64,
     /// Tear-downs a second.
     pub closes_per_second: f64,
-    /// CPU time of one set-up with one tear-down.
+    /// CPU time of one set-up with one tear-down: all that the machine spent in the window, with no idle stretch taken
+    /// off.
     pub cpu_ns_per_turnover: u64,
     /// Share of the machine that was busy, thousandths.
     pub busy_milli: u32,

@@ -2,7 +2,7 @@
 //!
 //! Does not lay anything out. An absent figure becomes a dash with a footnote that says why.
 
-use super::{handshake_names, numbered};
+use super::{handshake_names, numbered, seldom_looked};
 use crate::record::{
     CpuNanos, Estimate, HandshakeRecord, HistogramRecord, LifecycleRecord, PortRecord,
     SustainedRecord, TimeWaitRecord, TurnoverRecord,
@@ -34,6 +34,9 @@ pub(super) const TURNOVERS: &str = "What a set-up and a tear-down cost";
 pub(super) const TIME_WAIT: &str = "What TIME-WAIT takes";
 pub(super) const PORTS: &str = "How long the ports last";
 pub(super) const HANDSHAKES: &str = "Many connections at once";
+
+/// `TCP_TIMEWAIT_LEN` of include/net/tcp.h.
+const TIME_WAIT_SECONDS: u64 = 60;
 
 /// One entry per column, and the footnotes gathered on the way.
 struct Builder<'a, T> {
@@ -211,7 +214,7 @@ fn sustained(b: &mut Builder<'_, TurnoverRecord>) -> Vec<Row> {
         row("closes a second, sustained", &|s| {
             format::count(whole(s.closes_per_second))
         }),
-        row("CPU per connect and close", &|s| {
+        row("CPU per connect and close, all the machine spent", &|s| {
             format::span(s.cpu_ns_per_turnover)
         }),
         row("machine busy", &|s| {
@@ -241,22 +244,32 @@ fn time_wait(waiting: &TimeWaitRecord) -> CostTable {
                 .map(format::span)
                 .ok_or_else(|| reason(t, "lifetime_ns"))
         }),
-        b.row("kernel memory of one socket in TIME_WAIT", |t| {
-            t.bytes_per_socket
-                .map(format::bytes)
-                .ok_or_else(|| reason(t, "bytes_per_socket"))
-        }),
+        b.row(
+            "kernel memory of one socket in TIME_WAIT, at the client",
+            |t| {
+                t.bytes_per_socket
+                    .map(format::bytes)
+                    .ok_or_else(|| reason(t, "bytes_per_socket"))
+            },
+        ),
     ];
     for (cache, size) in &waiting.caches {
         rows.push(b.row(&format!("of it in {cache}"), |_| Ok(format::bytes(*size))));
     }
     rows.extend([
-        b.row("kernel memory of one established socket", |t| {
-            let size = t.bytes_per_established_socket.map(format::bytes);
-            size.ok_or_else(|| reason(t, "bytes_per_established_socket"))
-        }),
+        b.row(
+            "kernel memory of one established socket, mean of both ends",
+            |t| {
+                let size = t.bytes_per_established_socket.map(format::bytes);
+                size.ok_or_else(|| reason(t, "bytes_per_established_socket"))
+            },
+        ),
         b.row("most there may be (net.ipv4.tcp_max_tw_buckets)", |t| {
             t.most.map(format::count).ok_or_else(|| reason(t, "most"))
+        }),
+        b.row("enough for so many closes a second, sustained", |t| {
+            let most = t.most.ok_or_else(|| reason(t, "most"))?;
+            Ok(format::count(most / TIME_WAIT_SECONDS))
         }),
         b.counted("sockets it was measured with", |t| t.measured_with),
     ]);
@@ -349,7 +362,11 @@ fn handshakes(entries: &[HandshakeRecord]) -> CostTable {
         b.counted("refused by a listener, any reason", |h| {
             h.pressure.listen_drops
         }),
-        b.counted("in SYN_RECV, at most", |h| h.syn_received_max),
+        b.row("seen in SYN_RECV, at most", seen_in_syn_received),
+        b.row("looks at it", |h| match h.syn_received_looks {
+            0 => Err("how often it was looked at was not kept".to_owned()),
+            looks => Ok(format::count(looks)),
+        }),
         b.counted("SYN queue full, dropped", |h| h.pressure.syn_queue_drops),
         b.counted("SYN queue full, answered with a cookie", |h| {
             h.pressure.syn_cookies
@@ -365,6 +382,23 @@ fn handshakes(entries: &[HandshakeRecord]) -> CostTable {
         ("the queues", queues),
     ];
     b.table(handshake_names(entries), groups)
+}
+
+/// The most seen, unless so few looks cannot be right: sockets were there while cookies were sent.
+fn seen_in_syn_received(ramp: &HandshakeRecord) -> Result<String, String> {
+    let (looks, cookies) = (ramp.syn_received_looks, ramp.pressure.syn_cookies);
+    if seldom_looked(ramp) {
+        let looked = match looks {
+            0 => "how often it was looked at was not kept".to_owned(),
+            1 => "it was looked at only once".to_owned(),
+            _ => format!("it was looked at only {} times", format::count(looks)),
+        };
+        return Err(format!(
+            "its queue was full: {} cookies were sent, and {looked}",
+            format::count(cookies)
+        ));
+    }
+    Ok(format::count(ramp.syn_received_max))
 }
 
 /// How `figure` is told in a sentence: `31.0 µs of CPU`, or that noise hid it.

@@ -348,6 +348,7 @@ fn handshake(asked: u64, queue: u64) -> HandshakeRecord {
             ..OpeningPressure::default()
         },
         syn_received_max: 311,
+        syn_received_looks: 20,
         accept_waiting_max: queue + 1,
         failures: BTreeMap::from([("ETIMEDOUT".to_owned(), 3)]),
         timeline: (1..=20)
@@ -380,7 +381,6 @@ pub(crate) fn record() -> Record {
         one_way_delay_ns: ONE_WAY_NS,
         states_looked_at_every_ns: MS,
         scenarios: scenarios(),
-        left_out: BTreeMap::from([("fast-open".to_owned(), "the kernel has it <off>".to_owned())]),
         turnovers: vec![
             turnover("client-fin", 24_000, 3.0),
             turnover("server-fin", 25_000, 3.0),
@@ -403,7 +403,13 @@ pub(crate) fn record() -> Record {
             port("more-addresses", Some(4_000), Some(66.7)),
             port("client-resets", None, None),
         ],
-        handshakes: vec![handshake(20_000, 128), handshake(20_000, 4_096)],
+        handshakes: vec![
+            handshake(20_000, 128),
+            HandshakeRecord {
+                limited_by: Some("the host holds no <more>".to_owned()),
+                ..handshake(20_000, 4_096)
+            },
+        ],
     });
     record
 }

@@ -22,7 +22,10 @@ use super::answer::verdict;
 use super::format;
 use super::grid::{self, draw, footnotes, markdown_line, wrap};
 use super::text::warnings;
-use crate::record::{HandshakeRecord, LifecycleCheck, LifecycleRecord, Record, ScenarioRecord};
+use crate::record::{
+    HandshakeRecord, LifecycleCheck, LifecycleRecord, PortRecord, Record, ScenarioRecord,
+    TimeWaitRecord,
+};
 use costs::turnover_names;
 use std::fmt::Write as _;
 
@@ -136,27 +139,65 @@ fn waited(lifecycle: &LifecycleRecord) -> Option<String> {
         let whole = waiting.bytes_per_established_socket;
         let whole = whole.map_or_else(String::new, |whole| {
             format!(
-                " where an established socket takes {}",
+                ", where an established socket takes {} (both ends' mean, with file, inode and dentry)",
                 format::bytes(whole)
             )
         });
-        format!("takes {} of kernel memory{whole}", format::bytes(size))
+        format!("takes {}{whole}", taken(waiting, size))
     });
     let parts: Vec<String> = [lasts, takes].into_iter().flatten().collect();
     let held = "it falls to the end that closes first";
     (!parts.is_empty()).then(|| format!("TIME-WAIT {}; {held}.", parts.join(" and ")))
 }
 
+/// `255 B of kernel memory, and 162 B more at a client for its port`: the client's sockets were measured, and a server's share the
+/// listener's bind buckets.
+fn taken(waiting: &TimeWaitRecord, size: u64) -> String {
+    let buckets = waiting.caches.iter();
+    let buckets = buckets.filter(|(cache, _)| cache.contains("bind") && !cache.contains("tw_sock"));
+    let port: u64 = buckets.map(|(_, size)| size).sum();
+    match size.checked_sub(port) {
+        Some(socket) if port > 0 && socket > 0 => format!(
+            "{} of kernel memory, and {} more at a client for its port",
+            format::bytes(socket),
+            format::bytes(port)
+        ),
+        _ => format!("{} of kernel memory at a client", format::bytes(size)),
+    }
+}
+
 fn ran_out(lifecycle: &LifecycleRecord) -> Option<String> {
     let ports = &lifecycle.ports;
-    let ways = ports.iter().zip(port_names(ports)).map(|(port, name)| {
-        match port.connects_before_failure {
-            Some(before) => format!("{name} failed after {} connections", format::count(before)),
-            None => format!("{name} not within {}", format::count(port.connects)),
-        }
+    let ways = ports.iter().zip(port_names(ports)).enumerate();
+    let ways = ways.map(|(place, (port, name))| {
+        let what = if place == 0 { " connections" } else { "" };
+        let (count, span) = (format::count(port.connects), format::span(port.watched_ns));
+        format!("{name} {count}{what} in {span}, {}", lasted(port))
     });
     let ways: Vec<String> = ways.collect();
-    (!ways.is_empty()).then(|| format!("Until the ports ran out: {}.", ways.join("; ")))
+    (!ways.is_empty()).then(|| format!("How long the ports lasted: {}.", ways.join("; ")))
+}
+
+/// The ports were used up, and nothing else went wrong.
+pub(super) fn out_of_ports(port: &PortRecord) -> bool {
+    port.failures.keys().all(|cause| cause == "EADDRNOTAVAIL")
+}
+
+/// When a way was out of ports, and whether some were given back.
+pub(super) fn lasted(port: &PortRecord) -> String {
+    let Some(before) = port.connects_before_failure else {
+        return "never out".to_owned();
+    };
+    let (told, after) = (format::count(before), port.connects.saturating_sub(before));
+    match (out_of_ports(port), after) {
+        (true, 0) => format!("out of ports after {told}"),
+        (true, _) => format!("out of ports after {told} but given back"),
+        (false, 0) => format!("first failure after {told}"),
+        (false, _) => {
+            let after = format::count(after);
+            format!("first failure after {told}, {after} opened after it")
+        }
+    }
 }
 
 fn opened(lifecycle: &LifecycleRecord) -> Option<String> {
@@ -171,7 +212,7 @@ fn opened(lifecycle: &LifecycleRecord) -> Option<String> {
             String::new()
         };
         format!(
-            "{} of {} established{believed} in {} with accept queues of {}, {} overflows of them and {} SYNs sent again",
+            "{} of {} established{believed} in {} with accept queues of {}, {} overflows of them and {} SYNs or SYN-ACKs sent again",
             format::count(ramp.established),
             format::count(ramp.connections_asked),
             format::span(ramp.took_ns),
@@ -182,6 +223,22 @@ fn opened(lifecycle: &LifecycleRecord) -> Option<String> {
     });
     let ramps: Vec<String> = ramps.collect();
     (!ramps.is_empty()).then(|| format!("Opened at once: {}.", ramps.join("; ")))
+}
+
+/// The ramps that were given fewer connections than were asked for, each with the reason.
+fn fewer(lifecycle: &LifecycleRecord) -> Vec<(String, &str)> {
+    let names = handshake_names(&lifecycle.handshakes).into_iter();
+    let ramps = names.zip(&lifecycle.handshakes);
+    ramps
+        .filter_map(|(name, ramp)| Some((name, ramp.limited_by.as_deref()?.trim_end_matches('.'))))
+        .collect()
+}
+
+/// Whether what was seen in `SYN_RECV` is no figure: its queue was full, since cookies were sent, and there were fewer
+/// looks than rows of the time line.
+pub(super) fn seldom_looked(ramp: &HandshakeRecord) -> bool {
+    let rows = u64::try_from(ramp.timeline.len()).unwrap_or(u64::MAX);
+    ramp.pressure.syn_cookies > 0 && ramp.syn_received_looks < rows
 }
 
 /// `held` or `NOT held`, with how many of the rules.
@@ -217,8 +274,8 @@ pub(super) fn text(record: &Record, width: Option<u16>, paragraph: usize) -> Str
             write!(text, "\n{title}\n{}", draw(&table, width)).unwrap_or_default();
             text.push_str(&footnotes(&table, paragraph));
         }
-        for (name, reason) in &lifecycle.left_out {
-            let said = format!("Left out: {name}, because {reason}.");
+        for (name, reason) in fewer(lifecycle) {
+            let said = format!("{name}: fewer than asked for: {reason}.");
             write!(text, "\n{}", wrap(&said, paragraph, "  ")).unwrap_or_default();
         }
     }

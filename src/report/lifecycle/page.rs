@@ -12,11 +12,14 @@ use crate::report::plot::Plot;
 use maud::{Markup, html};
 
 const METHOD: &str = "Each scenario is a real connection between two network namespaces of this machine, with a wire \
-    between them that can delay, lose and hold back single segments. Every segment is captured where it is handed over; the \
-    sockets' states are read from the kernel again and again, so that a state is shown from when it was first seen, and one \
-    that lasted less than the pause between two looks may be missing. All times are one clock's. Sequence numbers are \
-    counted from each end's first. CPU of set-ups and tear-downs is the whole machine's for both ends, net of an idle \
-    stretch with as many connections held; a connect's time runs from its SYN's submission to its completion.";
+    between them that can delay, lose and hold back single segments. Every segment is captured on the wire itself, and its \
+    two times are those at which the wire took it from one end and handed it to the other. The sockets' states are read from \
+    the kernel every millisecond, so that a state is shown from when it was first seen, and one that lasted less may be \
+    missing. A scenario in which the wire or the looks were late by half of the wire's delay is played again, whatever was \
+    seen, at most three times. All times are one clock's. Sequence numbers are counted from each end's first. CPU of set-ups \
+    and tear-downs is the whole machine's for both ends, net of an idle stretch with as many connections held; that of the \
+    coming and going all the while is all that the machine spent, with nothing taken off. A connect's time runs from its \
+    SYN's submission to its completion.";
 
 /// Keys of the general settings that bear on a life cycle.
 const SETTINGS: [&str; 7] = [
@@ -42,7 +45,6 @@ pub(in crate::report) fn body(record: &Record, plots: &[Plot]) -> Markup {
                     (shown(scenario, &stem, plots))
                 }
             }
-            (left_out(lifecycle))
             (costs_told(lifecycle, plots))
             (laboratory(lifecycle))
         }
@@ -207,17 +209,6 @@ fn noted(again: bool, lost: bool, note: &str) -> String {
     said.join("; ")
 }
 
-fn left_out(lifecycle: &LifecycleRecord) -> Markup {
-    html! {
-        @if !lifecycle.left_out.is_empty() {
-            section {
-                h2 { "What this host could not do" }
-                ul { @for (name, reason) in &lifecycle.left_out { li { strong { (name) } ": " (reason) } } }
-            }
-        }
-    }
-}
-
 /// Each table under its heading, between what it is about and its charts.
 fn costs_told(lifecycle: &LifecycleRecord, plots: &[Plot]) -> Markup {
     html! {
@@ -261,16 +252,16 @@ fn ways(ports: &[PortRecord]) -> Markup {
     }
 }
 
-/// Why a ramp was ended early.
+/// Why a ramp was ended early, and why it was given fewer connections than were asked for.
 fn stopped(lifecycle: &LifecycleRecord) -> Markup {
-    let ramps = || {
-        let names = super::handshake_names(&lifecycle.handshakes);
-        let ramps = lifecycle.handshakes.iter().zip(names);
-        ramps.filter_map(|(ramp, name)| Some((name, ramp.stopped.as_ref()?)))
-    };
+    let names = super::handshake_names(&lifecycle.handshakes);
+    let ramps = || lifecycle.handshakes.iter().zip(&names);
     html! {
-        @if ramps().next().is_some() {
-            ul { @for (name, reason) in ramps() { li.bad { strong { (name) } " was ended early: " (reason) } } }
+        @if ramps().any(|(ramp, _)| ramp.stopped.is_some() || ramp.limited_by.is_some()) {
+            ul { @for (ramp, name) in ramps() {
+                @if let Some(reason) = &ramp.stopped { li.bad { strong { (name) } " was ended early: " (reason) } }
+                @if let Some(reason) = &ramp.limited_by { li { strong { (name) } ": fewer than asked for: " (reason) } }
+            } }
         }
     }
 }

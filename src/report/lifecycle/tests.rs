@@ -3,6 +3,7 @@
 use super::*;
 use crate::record::{CallRecord, SegmentRecord, StateChange};
 use crate::report::html::fetches_nothing;
+use crate::report::rows::{CostTable, Row};
 use crate::report::{html, markdown_table, table as rendered};
 use proptest::prelude::*;
 
@@ -126,12 +127,92 @@ fn the_answer_says_what_held_and_what_it_costs() {
         "A set-up costs 31.0 µs of CPU and 3.0 packets, about 52,000 a second; a tear-down by way of ending: client-fin \
          24.0 µs of CPU and 3.0 packets;",
         "TIME-WAIT lasts 60.1 s; it falls to the end that closes first.",
-        "Until the ports ran out: client-closes failed after 1,000 connections; more-addresses failed after 4,000 \
-         connections; client-resets not within 50,000.",
-        "Opened at once: 19,997 of 20,000 established in 2.00 s with accept queues of 128, 1,204 overflows",
+        "How long the ports lasted: client-closes 1,000 connections in 10.0 s, out of ports after 1,000; more-addresses \
+         4,000 in 10.0 s, out of ports after 4,000; client-resets 50,000 in 10.0 s, never out.",
+        "Opened at once: 19,997 of 20,000 established in 2.00 s with accept queues of 128, 1,204 overflows of them and \
+         1,500 SYNs or SYN-ACKs sent again;",
     ] {
         assert!(said.contains(must), "{must}: {said}");
     }
+}
+
+#[test]
+fn ports_given_back_and_other_failures_are_told_apart() {
+    let mut port = fixture::record().lifecycle.unwrap().ports.swap_remove(0);
+    assert_eq!(lasted(&port), "out of ports after 1,000");
+    port.connects = 7_816;
+    assert_eq!(lasted(&port), "out of ports after 1,000 but given back");
+    port.failures = [("ETIMEDOUT".to_owned(), 1)].into();
+    assert_eq!(
+        lasted(&port),
+        "first failure after 1,000, 6,816 opened after it"
+    );
+}
+
+#[test]
+fn what_time_wait_takes_is_told_for_either_end() {
+    let mut record = fixture::record();
+    let waiting = |record: &mut Record, caches: &[(&str, u64)]| {
+        let waiting = record.lifecycle.as_mut().unwrap().time_wait.as_mut();
+        let waiting = waiting.unwrap();
+        waiting.bytes_per_socket = Some(417);
+        let caches = caches
+            .iter()
+            .map(|(name, size)| ((*name).to_owned(), *size));
+        waiting.caches = caches.collect();
+        format::plain(&headline(record).join("\n"))
+    };
+    let both = [
+        ("tcp_bind_bucket + tcp_bind2_bucket", 162),
+        ("tw_sock_TCP", 255),
+    ];
+    let said = waiting(&mut record, &both);
+    let must = "takes 255 B of kernel memory, and 162 B more at a client for its port, where an established socket takes \
+                4.0 kB (both ends' mean, with file, inode and dentry); it falls";
+    assert!(said.contains(must), "{said}");
+    for caches in [&[][..], &[("tw_sock_TCP + tcp_bind_bucket", 417)]] {
+        let said = waiting(&mut record, caches);
+        let must = "takes 417 B of kernel memory at a client, where";
+        assert!(said.contains(must), "{said}");
+    }
+    let tables = costs::tables(record.lifecycle.as_ref().unwrap());
+    let row = named_row(
+        &tables[1].1,
+        "enough for so many closes a second, sustained",
+    );
+    assert_eq!(row.cells[0].text, "2,184");
+}
+
+fn named_row<'a>(table: &'a CostTable, label: &str) -> &'a Row {
+    let mut rows = table.groups.iter().flat_map(|group| &group.rows);
+    rows.find(|row| row.label == label).unwrap()
+}
+
+#[test]
+fn few_looks_at_syn_recv_are_no_figure_where_cookies_were_sent() {
+    let mut lifecycle = fixture::record().lifecycle.unwrap();
+    // One with cookies looked at often enough, one not, one looked at as seldom without cookies.
+    lifecycle.handshakes.push(lifecycle.handshakes[0].clone());
+    for (place, looks, cookies) in [(0, 20, 3_939), (1, 5, 3_939), (2, 5, 0)] {
+        let ramp = &mut lifecycle.handshakes[place];
+        ramp.syn_received_looks = looks;
+        ramp.pressure.syn_cookies = cookies;
+    }
+    let tables = costs::tables(&lifecycle);
+    let table = &tables[3].1;
+    let seen = named_row(table, "seen in SYN_RECV, at most");
+    let texts = |row: &Row| {
+        row.cells
+            .iter()
+            .map(|cell| cell.text.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(texts(seen), ["311", format::ABSENT, "311"]);
+    assert_eq!(
+        table.notes[seen.cells[1].note.unwrap() - 1],
+        "its queue was full: 3,939 cookies were sent, and it was looked at only 5 times"
+    );
+    assert_eq!(texts(named_row(table, "looks at it")), ["20", "5", "5"]);
 }
 
 #[test]
@@ -152,7 +233,7 @@ fn the_terminal_keeps_its_width_and_shows_every_verdict() {
         "NOT held: 1 of 2 rules",
         "✗ The second FIN is sent again. (RFC 9293, section 3.5; the system's, not the standard's) It was",
         "held: 1 of 1 rules",
-        "Left out: fast-open, because the kernel has it <off>.",
+        "20000#2: fewer than asked for: the host holds no <more>.",
     ] {
         assert!(text.contains(must), "{must}: {text}");
     }
@@ -190,7 +271,7 @@ fn the_page_has_every_scenario_and_fetches_nothing() {
     let record = fixture::record();
     let page = html(&record).unwrap();
     fetches_nothing(&page);
-    for forbidden in ["<for>", "<not>", "<off>", "<by"] {
+    for forbidden in ["<for>", "<not>", "<more>", "<by"] {
         assert!(!page.contains(forbidden), "{forbidden}");
     }
     for scenario in fixture::scenarios() {
@@ -216,6 +297,15 @@ fn the_page_has_every_scenario_and_fetches_nothing() {
             "{state}"
         );
     }
+    assert!(page.contains(
+        "<li><strong>20000#2</strong>: fewer than asked for: the host holds no &lt;more&gt;</li>"
+    ));
+    assert!(!page.contains("was ended early"));
+    let mut early = record.clone();
+    early.lifecycle.as_mut().unwrap().handshakes[0].stopped = Some("no memory".to_owned());
+    let early = html(&early).unwrap();
+    assert!(early.contains("<strong>20000</strong> was ended early: no memory"));
+    assert_eq!(early.matches("was ended early").count(), 1);
     // A diagram each, two charts of connect latency, the ports, and two ramps over time.
     assert_eq!(page.matches("<svg ").count(), 6 + 5);
     assert_eq!(page.matches("<svg role=\"img\" aria-label=").count(), 6 + 5);

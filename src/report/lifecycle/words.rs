@@ -28,7 +28,7 @@ pub(super) const SEGMENT: [(&str, &str); 7] = [
     ),
     (
         "ACK",
-        "A flag: the acknowledgement number holds. Every segment but the very first has it.",
+        "A flag: the acknowledgement number holds. All have it but the SYNs that open, and some RSTs.",
     ),
     (
         "FIN",
@@ -73,9 +73,10 @@ pub(super) const WHY: [(&str, &str); 3] = [
         "The last segment of all is an ACK, and nobody acknowledges an ACK. Its sender cannot know whether it arrived; if it \
          was lost, the other end sends its FIN again and must be answered. And segments of this connection may still be on \
          their way, which a new one between the same addresses and ports would take for its own. So the end that closed \
-         first, and with that sent the last ACK, keeps its socket for twice the longest time a segment may live, by the \
-         standard (RFC 9293, section 3.4.2); Linux keeps it 60 s (include/net/tcp.h, TCP_TIMEWAIT_LEN). As long the pair of \
-         addresses and ports is taken. When both ends close at the same time, both keep it; after a RST nobody does.",
+         first, and with that sent the last ACK, must by the standard keep its socket for twice the longest time a segment may \
+         live (RFC 9293, section 3.6.1, MUST-13), which it takes to be two minutes (section 3.4.2); Linux keeps it 60 s \
+         (include/net/tcp.h, TCP_TIMEWAIT_LEN). As long the pair of addresses and ports is taken. When both ends close at the \
+         same time, both keep it; after a RST nobody does.",
     ),
 ];
 
@@ -141,14 +142,18 @@ pub(super) const STATES: [(&str, &str, &str); 11] = [
 /// Before the table of turnovers.
 pub(super) const TURNOVERS: &str = "Many connections are opened, then ended, round after round, with nothing \
     sent between. Who ends them, and how, is the column: the client with a FIN, the server with one, or the client with a \
-    RST, which nobody answers and after which nobody waits. CPU is the whole machine's, for both ends. Square brackets hold \
-    the 95 % interval over rounds.";
+    RST, which nobody answers and after which nobody waits. CPU is the whole machine's, for both ends, net of an idle \
+    stretch; only where connections come and go all the while is it all that the machine spent, idle work included. Square \
+    brackets hold the 95 % interval over rounds.";
 
 /// Before the table of TIME-WAIT.
 pub(super) const TIME_WAIT: &str = "A socket in TIME-WAIT has no program any more: the kernel has freed the socket proper \
-    and keeps a smaller structure in its place. It costs little memory. What it costs is its port, for as long as it lasts. \
+    and keeps a smaller structure in its place. It costs little memory. What it costs is its port, for as long as it lasts: a client's socket keeps a bucket for \
+    its port besides, a server's shares the listener's. \
     The end that closed first holds it, so a server that closes first holds one for every connection it ended, and a client \
-    that does loses a port of its own.";
+    that does loses a port of its own. An established socket is counted with its file, inode and dentry, as the mean of both \
+    ends. A host keeps no more than net.ipv4.tcp_max_tw_buckets; that many divided by a minute is \
+    how many closes a second it is enough for, and beyond that sockets skip TIME-WAIT, and with it what it protects from.";
 
 /// Before the table of ports.
 pub(super) const PORTS: &str = "A connection is known by four numbers: two addresses, two ports. From one client address \
@@ -162,5 +167,10 @@ pub(super) const PORTS: &str = "A connection is known by four numbers: two addre
 /// Before the table of ramps.
 pub(super) const HANDSHAKES: &str = "Two queues stand before a listener. A SYN waits in the SYN queue, its socket in \
     SYN_RECV, until the third segment comes; the finished connection then waits in the accept queue until the program \
-    accepts it. When the accept queue is full the kernel drops what comes, and the client sends again after a second, then \
-    two: those are the steps in the connect times. An accept queue holds one more than its length says.";
+    accepts it. An accept queue holds one more than its length says. When it is full the kernel drops what comes. A dropped SYN \
+    is sent again by the client: since Linux 6.5 at 1, 2, 3, 4, 5, 7, 11 s after the first and so on \
+    (net.ipv4.tcp_syn_linear_timeouts is 4: so many pauses of a second, then 1, 2, 4 s and on, doubling); those are the steps in the \
+    connect times. After a dropped third segment the client is connected already, so its connect time shows nothing; it is \
+    the server that repeats its SYN+ACK, after 1, 3, 7 s and so on. When the SYN queue is full the server answers with a \
+    cookie and keeps nothing; if the ACK then meets a full accept queue, the client is connected and the server knows nothing \
+    of it. The kernel has one counter for SYNs and SYN-ACKs sent again, both ends' together.";

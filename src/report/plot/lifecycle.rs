@@ -11,10 +11,13 @@ use super::{Plot, PlotError};
 use crate::record::{HandshakeRecord, HandshakeSlice, LifecycleRecord, PortRecord};
 use crate::report::csv::field;
 use crate::report::format::{self, compact, file_name, float_u, whole};
-use crate::report::lifecycle::{RAMP, handshake_names, histograms, port_names};
+use crate::report::lifecycle::{
+    RAMP, handshake_names, histograms, lasted, out_of_ports, port_names, seldom_looked,
+};
 use plotters::element::{PathElement, Rectangle, Text};
 use plotters::style::text_anchor::{HPos, VPos};
 use plotters::style::{Color, RGBColor};
+use std::iter;
 
 /// Okabe and Ito's, in turn.
 const COLOURS: [RGBColor; 6] = [
@@ -37,7 +40,12 @@ const HANDSHAKE: Subject = Subject {
     title: "Connect latency by percentile, many at once",
     axis: "connect",
 };
+/// Of sockets in `SYN_RECV`, which are counted seldom.
+const CARRIED: &str = "; in SYN_RECV the last look's, carried forward";
 const BAR: i32 = 34;
+/// Of a bar, connections before the first that failed, and the others.
+const BEFORE: RGBColor = COLOURS[0];
+const AFTER: RGBColor = COLOURS[5];
 
 /// The charts of `lifecycle` that have data, its diagrams first.
 pub(super) fn charts(lifecycle: &LifecycleRecord) -> Result<Vec<Plot>, PlotError> {
@@ -74,35 +82,50 @@ fn connects(
     percentiles(&entries, subject)
 }
 
-/// Connections before the first that failed, a bar for each way; one that never failed is hollow.
+/// Of a way's connections, those before the first that failed.
+fn before(port: &PortRecord) -> u64 {
+    let before = port.connects_before_failure.unwrap_or(port.connects);
+    before.min(port.connects)
+}
+
+/// What stands behind a way's bar.
+fn beside(port: &PortRecord) -> String {
+    let opened = format::count(port.connects);
+    let Some(before) = port.connects_before_failure else {
+        return format!("{opened}, never out");
+    };
+    let word = if out_of_ports(port) { "out" } else { "failed" };
+    format!("{opened}, {word} after {}", format::count(before))
+}
+
+/// All connections opened, a bar for each way, and of it the part before the first that failed in a darker colour.
 fn ports(ports: &[PortRecord]) -> Result<Option<Plot>, PlotError> {
-    let counted = |port: &PortRecord| port.connects_before_failure.unwrap_or(port.connects);
-    let most = ports.iter().map(counted).max().unwrap_or(0);
+    let most = ports.iter().map(|port| port.connects).max().unwrap_or(0);
     if most == 0 {
         return Ok(None);
     }
     let names = port_names(ports);
     let said = ports.iter().zip(&names).map(|(port, name)| {
-        let count = format::count(counted(port));
-        match port.connects_before_failure {
-            Some(_) => format!("{name} {count}"),
-            None => format!("{name} none failed in {count}"),
-        }
+        let opened = format::count(port.connects);
+        format!("{name} {opened}, {}", lasted(port))
     });
     let said: Vec<String> = said.collect();
-    let title = "Connections from the client before the first that failed";
+    let title = "Connections opened from the client, and when a connect first failed";
     let rows = i32::try_from(ports.len()).unwrap_or(1);
     let canvas = Canvas {
         name: "ports",
         title,
         alternative: format!("{title}: {}.", said.join("; ")),
-        height: u32::try_from(36 + rows * BAR + 44).unwrap_or(200),
-        legend: Vec::new(),
+        height: u32::try_from(60 + rows * BAR + 44).unwrap_or(200),
+        legend: vec![
+            ("before the first that failed".to_owned(), BEFORE),
+            ("after it".to_owned(), AFTER),
+        ],
     };
     let left = names.iter().map(|name| text_width(name)).max().unwrap_or(0) + 24;
     let marks = ticks(float_u(most), 4);
     // Room for what is said behind the longest bar.
-    let wide = i32::try_from(WIDTH).unwrap_or(i32::MAX) - left - 190;
+    let wide = i32::try_from(WIDTH).unwrap_or(i32::MAX) - left - 210;
     let across = |value: f64| {
         let share = value / marks[marks.len() - 1].max(1.0);
         left + i32::try_from(whole(share * f64::from(wide))).unwrap_or(0)
@@ -113,24 +136,15 @@ fn ports(ports: &[PortRecord]) -> Result<Option<Plot>, PlotError> {
             let middle = 8 + place * BAR + BAR / 2;
             let style = text(HPos::Right, VPos::Center);
             area.draw(&Text::new(name.clone(), (left - 10, middle), style))?;
-            let end = across(float_u(counted(port)));
-            let corners = [(left, middle - 10), (end.max(left + 1), middle + 10)];
-            let colour = COLOURS[0];
-            let failed = port.connects_before_failure.is_some();
-            let style = if failed {
-                colour.filled()
-            } else {
-                colour.stroke_width(2)
-            };
-            area.draw(&Rectangle::new(corners, style))?;
-            let count = format::plain(&format::count(counted(port)));
-            let count = if failed {
-                count
-            } else {
-                format!("none failed in {count}")
-            };
+            let end = across(float_u(port.connects));
+            for (count, colour) in [(port.connects, AFTER), (before(port), BEFORE)] {
+                let far = across(float_u(count)).max(left + 1);
+                let corners = [(left, middle - 10), (far, middle + 10)];
+                area.draw(&Rectangle::new(corners, colour.filled()))?;
+            }
             let style = text(HPos::Left, VPos::Center);
-            area.draw(&Text::new(count, (end + 8, middle), style))?;
+            let said = format::plain(&beside(port));
+            area.draw(&Text::new(said, (end + 8, middle), style))?;
         }
         Ok(())
     })?;
@@ -165,26 +179,36 @@ fn scale(
 
 type Count = fn(&HandshakeSlice) -> u64;
 
-/// What was established, what waited in the queues, what was refused and sent again, each in one panel.
-fn series(timeline: &[HandshakeSlice]) -> [Vec<Series>; 3] {
-    let line = |place: usize, name: &str, count: Count| {
-        let points = timeline.iter();
-        let points = points.map(|s| (float_u(s.elapsed_ms) / 1e3, float_u(count(s))));
+/// What was established, what waited in the queues, what was refused and sent again, each in one panel. What happened
+/// in a row is told per `slice`, whatever the row's own length; what was seen to wait is not.
+fn series(ramp: &HandshakeRecord, slice: u64) -> [Vec<Series>; 3] {
+    let rows = || ramp.timeline.iter().zip(steps(&ramp.timeline));
+    let line = |place: usize, name: &str, count: &dyn Fn(&HandshakeSlice, u64) -> f64| {
+        let points = rows().map(|(s, step)| (float_u(s.elapsed_ms) / 1e3, count(s, step)));
         Series {
             name: name.to_owned(),
             colour: COLOURS[place],
             points: points.collect(),
         }
     };
+    let rate = |place: usize, name: &str, count: Count| {
+        line(place, name, &|s, step| {
+            float_u(count(s)) * float_u(slice) / float_u(step)
+        })
+    };
+    let seen =
+        |place: usize, name: &str, count: Count| line(place, name, &|s, _| float_u(count(s)));
+    let mut waiting = vec![seen(2, "in accept queues", |s| s.accept_waiting)];
+    if !seldom_looked(ramp) {
+        let name = "in SYN_RECV, at the last look";
+        waiting.insert(0, seen(4, name, |s| s.syn_received));
+    }
     [
-        vec![line(0, "established", |s| s.connects)],
+        vec![rate(0, "established", |s| s.connects)],
+        waiting,
         vec![
-            line(4, "in SYN_RECV", |s| s.syn_received),
-            line(2, "in accept queues", |s| s.accept_waiting),
-        ],
-        vec![
-            line(1, "refused by a listener", |s| s.listen_drops),
-            line(3, "SYNs sent again", |s| s.syn_retransmits),
+            rate(1, "refused by a listener", |s| s.listen_drops),
+            rate(3, "SYNs or SYN-ACKs sent again", |s| s.syn_retransmits),
         ],
     ]
 }
@@ -194,11 +218,15 @@ fn filling(ramp: &HandshakeRecord, name: &str) -> Result<Option<Plot>, PlotError
     if ramp.timeline.len() < 2 {
         return Ok(None);
     }
-    let lines = series(&ramp.timeline);
-    let slice = slice_ms(&ramp.timeline);
+    let usual = slice_ms(&ramp.timeline);
+    let lines = series(ramp, usual);
+    let slice = format::plain(&format::millis(usual));
     let titles = [
         format!("connections established per {slice}"),
-        format!("waiting at the end of each {slice}"),
+        format!(
+            "most seen waiting in each {slice}{}",
+            if seldom_looked(ramp) { "" } else { CARRIED }
+        ),
         format!("per {slice}"),
     ];
     let panels = titles.into_iter().zip(&lines);
@@ -232,7 +260,7 @@ fn filling(ramp: &HandshakeRecord, name: &str) -> Result<Option<Plot>, PlotError
     let canvas = Canvas {
         name: &format!("{RAMP}{}", file_name(name)),
         title: &title,
-        alternative: told(ramp, &title),
+        alternative: told(ramp, &title, &slice, &lines),
         height: stack.height() + 60,
         legend: legend
             .map(|line| (line.name.clone(), line.colour))
@@ -244,26 +272,141 @@ fn filling(ramp: &HandshakeRecord, name: &str) -> Result<Option<Plot>, PlotError
 }
 
 /// The ramp's chart in two sentences.
-fn told(ramp: &HandshakeRecord, title: &str) -> String {
-    let most = |count: Count| {
-        let counts = ramp.timeline.iter().map(count);
-        format::count(counts.max().unwrap_or(0))
+fn told(ramp: &HandshakeRecord, title: &str, slice: &str, panels: &[Vec<Series>; 3]) -> String {
+    let most = |lines: &[Series]| {
+        let said = lines.iter().map(|line| {
+            let heights = line.points.iter().map(|point| point.1);
+            let most = format::count(whole(heights.fold(0.0, f64::max)));
+            format!("{most} {}", line.name)
+        });
+        said.collect::<Vec<_>>().join(", ")
     };
+    let [established, waiting, refused] = panels;
     format!(
-        "{title}, accept queues of {}. The most in one slice: {} established, {} in SYN_RECV, {} in the accept queues, {} \
-         refused, {} SYNs sent again.",
+        "{title}, accept queues of {}. The most per {slice}: {}, {}. The most seen waiting: {}.",
         format::count(ramp.accept_queue),
-        most(|s| s.connects),
-        most(|s| s.syn_received),
-        most(|s| s.accept_waiting),
-        most(|s| s.listen_drops),
-        most(|s| s.syn_retransmits)
+        most(established),
+        most(refused),
+        most(waiting)
     )
 }
 
-/// How long a slice is; the last may be cut short.
-fn slice_ms(timeline: &[HandshakeSlice]) -> String {
-    let steps = timeline.windows(2);
-    let steps = steps.map(|pair| pair[1].elapsed_ms.saturating_sub(pair[0].elapsed_ms));
-    format::plain(&format::millis(steps.max().unwrap_or(0)))
+/// How long each row is, milliseconds: the first from the first connect.
+fn steps(timeline: &[HandshakeSlice]) -> impl Iterator<Item = u64> {
+    let begins = iter::once(0).chain(timeline.iter().map(|row| row.elapsed_ms));
+    let rows = timeline.iter().zip(begins);
+    rows.map(|(row, begin)| row.elapsed_ms.saturating_sub(begin).max(1))
+}
+
+/// How long a row usually is, milliseconds. The last is cut short, or stretched by the wait for the last answers.
+fn slice_ms(timeline: &[HandshakeSlice]) -> u64 {
+    let mut steps: Vec<u64> = steps(timeline).collect();
+    steps.sort_unstable();
+    steps.get(steps.len() / 2).copied().unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(elapsed_ms: u64, count: u64) -> HandshakeSlice {
+        HandshakeSlice {
+            elapsed_ms,
+            connects: count,
+            syn_received: 7,
+            accept_waiting: 9,
+            listen_drops: count,
+            syn_retransmits: count,
+        }
+    }
+
+    /// Rows of 100 ms, the last of 500.
+    fn ramp() -> HandshakeRecord {
+        HandshakeRecord {
+            timeline: vec![row(100, 40), row(200, 50), row(300, 30), row(800, 60)],
+            syn_received_looks: 4,
+            ..HandshakeRecord::default()
+        }
+    }
+
+    fn heights(series: &Series) -> Vec<u64> {
+        let points = series.points.iter();
+        points.map(|point| whole(point.1)).collect()
+    }
+
+    #[test]
+    fn one_long_row_changes_neither_the_label_nor_the_others() {
+        let ramp = ramp();
+        assert_eq!(slice_ms(&ramp.timeline), 100);
+        let [established, waiting, refused] = series(&ramp, 100);
+        // Sixty in 500 ms are twelve per 100 ms.
+        for rate in [&established[0], &refused[0], &refused[1]] {
+            assert_eq!(heights(rate), [40, 50, 30, 12], "{}", rate.name);
+        }
+        assert_eq!(heights(&waiting[0]), [7; 4]);
+        assert_eq!(heights(&waiting[1]), [9; 4]);
+        let plot = filling(&ramp, "4").unwrap().unwrap();
+        assert!(plot.svg.contains("connections established per 100"));
+        assert!(!plot.svg.contains("per 500"), "{}", plot.alternative);
+        assert!(
+            plot.alternative
+                .contains("The most per 100 ms: 50 established, 50 refused"),
+            "{}",
+            plot.alternative
+        );
+    }
+
+    #[test]
+    fn what_was_seldom_looked_at_is_not_drawn() {
+        let mut ramp = ramp();
+        ramp.syn_received_looks = 1;
+        let names = |ramp: &HandshakeRecord| {
+            let [_, waiting, _] = series(ramp, 100);
+            waiting
+                .into_iter()
+                .map(|line| line.name)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(&ramp).len(), 2);
+        ramp.pressure.syn_cookies = 3;
+        assert_eq!(names(&ramp), ["in accept queues"]);
+        let plot = filling(&ramp, "4").unwrap().unwrap();
+        assert!(!plot.svg.contains("SYN_RECV"));
+    }
+
+    #[test]
+    fn a_bar_is_as_long_as_all_and_dark_until_the_first_failure() {
+        let way = |connects, before: Option<u64>| PortRecord {
+            way: format!("way-{connects}"),
+            connects,
+            connects_before_failure: before,
+            ..PortRecord::default()
+        };
+        let ways = [way(8_000, Some(2_000)), way(4_000, None)];
+        let plot = ports(&ways).unwrap().unwrap();
+        for said in ["8,000, out after 2,000", "4,000, never out", "after it"] {
+            assert!(plot.svg.contains(said), "{said}");
+        }
+        let width = |colour: RGBColor| -> Vec<i32> {
+            let fill = format!("fill=\"#{:02X}{:02X}{:02X}\"", colour.0, colour.1, colour.2);
+            let bars = plot
+                .svg
+                .split("<rect ")
+                .filter(|rect| rect.contains(&fill) && rect.contains("height=\"20\""));
+            let width = |rect: &str| {
+                rect.split("width=\"")
+                    .nth(1)?
+                    .split('"')
+                    .next()?
+                    .parse()
+                    .ok()
+            };
+            bars.map(|rect| width(rect).unwrap()).collect()
+        };
+        let (all, first) = (width(AFTER), width(BEFORE));
+        assert_eq!((all.len(), first.len()), (2, 2), "{}", plot.svg);
+        assert!((all[0] - 4 * first[0]).abs() <= 4, "{all:?} {first:?}");
+        assert_eq!(all[1], first[1]);
+        assert!((all[0] - 2 * all[1]).abs() <= 2, "{all:?}");
+    }
 }
