@@ -19,6 +19,9 @@ mod lab;
 #[path = "lifecycle/load.rs"]
 mod load;
 #[cfg(test)]
+#[path = "lifecycle/losses.rs"]
+mod losses;
+#[cfg(test)]
 #[path = "lifecycle/server.rs"]
 mod server;
 #[cfg(test)]
