@@ -56,6 +56,8 @@ pub(super) struct Scene<'a> {
     last_take: bool,
     /// The most by which a call that does not wait, or the end of a rest, came later than it should have.
     player_late: Cell<Nanos>,
+    /// Lateness as it was judged before a long wait, in which a busy machine spoils nothing any more.
+    judged: Cell<Option<[Nanos; 3]>>,
 }
 
 /// Everything that a scene left.
@@ -120,6 +122,7 @@ impl<'a> Scene<'a> {
             kept: Vec::new(),
             last_take,
             player_late: Cell::new(Nanos::ZERO),
+            judged: Cell::new(None),
         })
     }
 
@@ -143,11 +146,13 @@ impl<'a> Scene<'a> {
         let until = |at: Nanos| at <= ended;
         let mut observed = self.watch.observed()?;
         observed.changes.retain(|change| until(change.at));
-        let late = [
-            self.wire.latest(),
-            observed.longest_gap,
-            self.player_late.get(),
-        ];
+        let late = self.judged.get().unwrap_or_else(|| {
+            [
+                self.wire.latest(),
+                observed.longest_gap,
+                self.player_late.get(),
+            ]
+        });
         Ok(Footage {
             carried: carried.into_iter().filter(|c| until(c.sent)).collect(),
             observed,
@@ -198,7 +203,11 @@ impl<'a> Scene<'a> {
     pub(super) fn worth_watching(&self) -> Result<bool, ExperimentError> {
         let gap = self.watch.observed()?.longest_gap;
         let late = [self.wire.latest(), gap, self.player_late.get()];
-        Ok(self.last_take || disturbance(late).is_none())
+        let worth = self.last_take || disturbance(late).is_none();
+        if worth {
+            self.judged.set(Some(late));
+        }
+        Ok(worth)
     }
 
     /// Waits until the wire has been still for three times its delay: longer than an acknowledgement is put off (40 ms,
