@@ -16,6 +16,7 @@
 //! | `ports` | a client's ports used up, and what helps |
 //! | `turnover` | what set-ups and tear-downs cost, and what `TIME_WAIT` takes |
 //! | `handshake` | many connections opened at once |
+//! | `stage` | what every cost is measured on |
 //! | `shape` | how the two processes of the costs are made |
 //! | `plan`, `run` | all of it together |
 
@@ -31,6 +32,7 @@ mod scene;
 mod seen;
 mod segment;
 mod shape;
+mod stage;
 mod turnover;
 mod watch;
 mod wire;

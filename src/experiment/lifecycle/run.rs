@@ -139,9 +139,7 @@ fn scenarios(
 ) -> Result<(), ExperimentError> {
     let (all, begun) = (plan.scenarios.len(), MonotonicClock.now());
     let (played, ended) = play_all(&plan.scenarios, interrupted, |done| {
-        if let Some(signal) = observer.interrupted() {
-            interrupted.store(signal, Ordering::Relaxed);
-        }
+        heed(observer, interrupted);
         let part = format!("{done} of {all} played");
         observer.progress(&progress("scenarios", part, begun, plan.span()));
     });
@@ -182,9 +180,7 @@ fn wait(
 ) -> Played {
     let begun = MonotonicClock.now();
     while !waited.is_finished() {
-        if let Some(signal) = observer.interrupted() {
-            interrupted.store(signal, Ordering::Relaxed);
-        }
+        heed(observer, interrupted);
         let part = "waiting for its end".to_owned();
         observer.progress(&progress("TIME-WAIT", part, begun, MINUTE));
         std::thread::sleep(Duration::from_millis(100));
@@ -192,6 +188,13 @@ fn wait(
     match waited.join() {
         Ok(played) => played,
         Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// Passes a signal on to the scenes that are played.
+fn heed(observer: &dyn Observer, interrupted: &AtomicI32) {
+    if let Some(signal) = observer.interrupted() {
+        interrupted.store(signal, Ordering::Relaxed);
     }
 }
 

@@ -146,13 +146,10 @@ impl<'a> Scene<'a> {
         let until = |at: Nanos| at <= ended;
         let mut observed = self.watch.observed()?;
         observed.changes.retain(|change| until(change.at));
-        let late = self.judged.get().unwrap_or_else(|| {
-            [
-                self.wire.latest(),
-                observed.longest_gap,
-                self.player_late.get(),
-            ]
-        });
+        let late = self
+            .judged
+            .get()
+            .unwrap_or_else(|| self.lateness(&observed));
         Ok(Footage {
             carried: carried.into_iter().filter(|c| until(c.sent)).collect(),
             observed,
@@ -195,14 +192,22 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// By how much the wire, the watch and the player were late at most.
+    fn lateness(&self, observed: &Observed) -> [Nanos; 3] {
+        [
+            self.wire.latest(),
+            observed.longest_gap,
+            self.player_late.get(),
+        ]
+    }
+
     fn was_late(&self, by: Nanos) {
         self.player_late.set(self.player_late.get().max(by));
     }
 
     /// Whether what was seen so far can be relied on, or is the last that will be.
     pub(super) fn worth_watching(&self) -> Result<bool, ExperimentError> {
-        let gap = self.watch.observed()?.longest_gap;
-        let late = [self.wire.latest(), gap, self.player_late.get()];
+        let late = self.lateness(&self.watch.observed()?);
         let worth = self.last_take || disturbance(late).is_none();
         if worth {
             self.judged.set(Some(late));

@@ -12,16 +12,14 @@ use crate::experiment::capacity::HostFacts;
 use crate::experiment::checks::{connect_failures, errno_name};
 use crate::experiment::cost::cut_short;
 use crate::experiment::doubt::Doubt;
+use crate::experiment::lifecycle::stage::on_stage;
 use crate::experiment::plan::CostPlan;
 use crate::experiment::ramp::climb_watched;
-use crate::experiment::sampler::Sampler;
 use crate::experiment::trial::{self, Halves, Stage, TrialSpec, settled};
-use crate::experiment::watch::Watch;
 use crate::experiment::{ExperimentError, NetworkPath, Observer};
 use crate::measure::cpu::CpuSnapshot;
 use crate::os::established::Handshakes;
 use crate::os::namespace::in_network_of;
-use crate::os::network::SocketStats;
 use crate::record::{HandshakeRecord, HistogramRecord, Warning, decode};
 use crate::shard::Counters;
 use lookout::Lookout;
@@ -98,7 +96,10 @@ pub(super) fn handshake(
         ..HandshakeRecord::default()
     };
     let mut warnings = Vec::new();
-    let ended = run(plan, executable, observer, &mut record, &mut warnings).err();
+    let ended = on_stage(&plan.cost, executable, observer, |stage| {
+        run(stage, plan, &mut record, &mut warnings)
+    })
+    .err();
     if let Some(error) = &ended {
         record.stopped = Some(error.to_string());
         warnings.insert(0, cut_short(error));
@@ -107,36 +108,25 @@ pub(super) fn handshake(
 }
 
 fn run(
+    stage: &mut Stage<'_>,
     plan: &HandshakePlan,
-    executable: &Path,
-    observer: &mut dyn Observer,
     record: &mut HandshakeRecord,
     warnings: &mut Vec<Warning>,
 ) -> Result<(), ExperimentError> {
-    let (mut sampler, mut watch) = (Sampler::new(), Watch::default());
-    let mut stage = Stage {
-        begun: sampler.begun(),
-        plan: &plan.cost,
-        executable,
-        observer,
-        sampler: &mut sampler,
-        watch: &mut watch,
-        baseline: SocketStats::read()?.tcp_allocated,
-    };
     let name = if plan.short {
         "short queue"
     } else {
         "usual queue"
     };
     let spec = spec(&plan.cost, (name, "handshake"), (0, (0, 1)), Duration::ZERO);
-    trial::wait_for_drain(&stage)?;
-    let mut halves = trial::start(&stage, &spec, |_, _| {})?;
+    trial::wait_for_drain(stage)?;
+    let mut halves = trial::start(stage, &spec, |_, _| {})?;
     let path = plan.cost.options.path;
     let pids = halves.pids();
     let port = halves.port;
     let queues = in_network_of(pids.0, || Handshakes::open(port))??;
     let mut lookout = Lookout::begin(path.place(pids), queues)?;
-    let climbed = open(&mut stage, &spec, &mut halves, &mut lookout, record);
+    let climbed = open(stage, &spec, &mut halves, &mut lookout, record);
     // What was seen is kept, whatever ended it.
     record.syn_received_max = lookout.syn_received_max;
     record.accept_waiting_max = lookout.accept_waiting_max;
@@ -155,7 +145,7 @@ fn run(
         };
         warnings.push(doubt.warning("handshake"));
     }
-    trial::end(&mut stage, &spec, halves)
+    trial::end(stage, &spec, halves)
 }
 
 /// Opens all, and writes down how it went. Returns what the load generator counted.

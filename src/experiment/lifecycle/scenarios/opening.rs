@@ -5,7 +5,7 @@ use super::super::seen::{Seen, check, of_the_system};
 use super::super::segment::Segment;
 use super::super::wire::Fate;
 use super::{ARRIVES, NUMBERS, RESETS, SET_UP, Scenario, millis};
-use crate::experiment::Seat;
+use crate::experiment::{ExperimentError, Seat};
 use crate::record::{LifecycleCheck, SegmentRecord};
 use crate::units::Nanos;
 
@@ -39,14 +39,7 @@ const SETTING_UP: Scenario = Scenario {
         segment, since the server has nothing to wait for between them. So a set-up takes three. With only two the server \
         would never learn whether its number arrived, and an old SYN that turns up late would open a connection that \
         nobody wants.",
-    play: |scene| {
-        let listener = scene.listen(16)?;
-        let client = scene.connect()?;
-        let server = scene.accept(&listener)?;
-        scene.settle()?;
-        scene.keep([client, server]);
-        Ok(())
-    },
+    play: come_together,
     rules: |seen| {
         let mut checks = handshake(seen);
         checks.push(seen.passes(SET_UP, "client", &["CLOSED", "SYN-SENT", "ESTABLISHED"]));
@@ -130,15 +123,10 @@ const SYN_LOST: Scenario = Scenario {
         than usual. By the standard each further wait is twice as long (after 1, 3, 7 s); Linux from 6.5 on waits one \
         second four times more first (tcp_syn_linear_timeouts): after 1, 2, 3, 4, 5, 7 s.",
     play: |scene| {
-        let listener = scene.listen(16)?;
         lose_first(scene, |from, segment| {
             from == Seat::Client && segment.flags.syn
         });
-        let client = scene.connect()?;
-        let server = scene.accept(&listener)?;
-        scene.settle()?;
-        scene.keep([client, server]);
-        Ok(())
+        come_together(scene)
     },
     rules: |seen| {
         let copies: Vec<_> = seen.all("client", "SYN").collect();
@@ -168,15 +156,10 @@ const SYN_ACK_LOST: Scenario = Scenario {
         Both have a timer of a second, so both may send again, the client its SYN, the server its SYN+ACK; whichever \
         comes first mends it, and the rest are duplicates that do no harm.",
     play: |scene| {
-        let listener = scene.listen(16)?;
         lose_first(scene, |from, segment| {
             from == Seat::Server && segment.flags.syn
         });
-        let client = scene.connect()?;
-        let server = scene.accept(&listener)?;
-        scene.settle()?;
-        scene.keep([client, server]);
-        Ok(())
+        come_together(scene)
     },
     rules: |seen| {
         let copies: Vec<_> = seen.all("server", "SYN+ACK").collect();
@@ -464,6 +447,16 @@ const SYN_DROPPED: Scenario = Scenario {
         ]
     },
 };
+
+/// The server listens, the client connects, and the story ends when all is still.
+fn come_together(scene: &mut Scene<'_>) -> Result<(), ExperimentError> {
+    let listener = scene.listen(16)?;
+    let client = scene.connect()?;
+    let server = scene.accept(&listener)?;
+    scene.settle()?;
+    scene.keep([client, server]);
+    Ok(())
+}
 
 /// Has the wire lose the first segment that `meant` is true of.
 fn lose_first(scene: &Scene<'_>, meant: impl Fn(Seat, &Segment) -> bool + Send + 'static) {

@@ -15,11 +15,9 @@ pub(super) use time_wait::time_wait_memory;
 use super::shape::spec;
 use crate::environment;
 use crate::experiment::cost::cut_short;
-use crate::experiment::sampler::Sampler;
+use crate::experiment::lifecycle::stage::on_stage;
 use crate::experiment::trial::Stage;
-use crate::experiment::watch::Watch;
 use crate::experiment::{ExperimentError, Observer};
-use crate::os::network::SocketStats;
 use crate::record::{TurnoverRecord, Warning};
 use plan::Ending;
 use std::path::Path;
@@ -36,7 +34,7 @@ pub fn turnovers(
     observer: &mut dyn Observer,
 ) -> (Vec<TurnoverRecord>, Vec<Warning>, Option<ExperimentError>) {
     let (mut rounds, mut sustained, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
-    let mut ended = on_stage(plan, executable, observer, |stage| {
+    let mut ended = on_stage(&plan.cost, executable, observer, |stage| {
         all(stage, plan, (&mut rounds, &mut sustained), &mut warnings)
     })
     .err();
@@ -54,26 +52,6 @@ pub fn turnovers(
         warnings.insert(0, cut_short(error));
     }
     (records, warnings, ended)
-}
-
-/// Runs `work` on a stage of the plan's own.
-fn on_stage<T>(
-    plan: &TurnoverPlan,
-    executable: &Path,
-    observer: &mut dyn Observer,
-    work: impl FnOnce(&mut Stage<'_>) -> Result<T, ExperimentError>,
-) -> Result<T, ExperimentError> {
-    let (mut sampler, mut watch) = (Sampler::new(), Watch::default());
-    let mut stage = Stage {
-        begun: sampler.begun(),
-        plan: &plan.cost,
-        executable,
-        observer,
-        sampler: &mut sampler,
-        watch: &mut watch,
-        baseline: SocketStats::read()?.tcp_allocated,
-    };
-    work(&mut stage)
 }
 
 fn all(

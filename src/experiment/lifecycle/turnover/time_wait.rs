@@ -4,10 +4,10 @@
 //! established, and when the client has ended all of it. Nobody's `TIME_WAIT` but the client's is there then, and no
 //! bind bucket but those it holds: the server's sockets shared the listener's.
 
-use super::on_stage;
 use super::plan::{Ending, TurnoverPlan};
 use super::trial::{apart, end_all, in_use, open, wait_until_gone};
 use crate::experiment::lifecycle::shape::spec;
+use crate::experiment::lifecycle::stage::on_stage;
 use crate::experiment::trial::{self, Stage};
 use crate::experiment::{ExperimentError, Observer};
 use crate::measure::memory::SOCKET_CACHES;
@@ -37,7 +37,9 @@ pub(in crate::experiment::lifecycle) fn time_wait_memory(
     executable: &Path,
     observer: &mut dyn Observer,
 ) -> Result<TimeWaitRecord, ExperimentError> {
-    on_stage(plan, executable, observer, |stage| measure(stage, plan))
+    on_stage(&plan.cost, executable, observer, |stage| {
+        measure(stage, plan)
+    })
 }
 
 fn measure(stage: &mut Stage<'_>, plan: &TurnoverPlan) -> Result<TimeWaitRecord, ExperimentError> {
