@@ -90,7 +90,10 @@ fn every_scenario_holds_and_every_rule_can_be_broken() {
         });
     }
     let disturbed = disturbed.into_inner();
-    assert!(disturbed < scenarios.len(), "{disturbed} were disturbed");
+    assert!(
+        4 * disturbed <= scenarios.len(),
+        "{disturbed} were disturbed"
+    );
 }
 
 /// Plays it and asserts both; `false`, with a visible skip, when the machine was too busy to watch.
