@@ -152,7 +152,9 @@ pub(crate) fn a_short_queue_overflows(record: &HandshakeRecord) {
         record.pressure
     );
     assert!(record.pressure.syn_retransmits > 0, "{:?}", record.pressure);
-    assert!(record.accept_waiting_max > 0);
+    // Looks are milliseconds apart, and a server empties sixteen in less: only the most that can wait is certain. A queue
+    // takes one more than its length (`sk_acceptq_is_full`, include/net/sock.h).
+    assert!(record.accept_waiting_max <= (record.accept_queue + 1) * record.listeners);
     // A SYN that met a full queue is sent again after a second (RFC 6298, section 2).
     assert!(record.histograms["connect"].max >= 999_000_000);
     let drops: u64 = record.timeline.iter().map(|slice| slice.listen_drops).sum();
