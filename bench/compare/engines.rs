@@ -25,7 +25,7 @@ const QUICK: [&str; 4] = ["--interval", "500ms", "--timeout", "4s"];
 fn run(mut command: Command, more: &[&str]) -> (Option<i32>, Record) {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
-    let timed = more.contains(&"--interval");
+    let timed = more.iter().any(|flag| flag.starts_with("--interval"));
     let output = command
         .arg("compare")
         .args(SHORT)
@@ -56,26 +56,33 @@ fn holds(record: &Record, names: &[&str], connections: u64) {
     }
 }
 
-#[test]
-fn every_engine_holds_the_same_connections_and_answers_every_heartbeat() {
-    let _alone = alone();
-    if !host_can() {
-        return;
-    }
-    let more = [
+/// Every engine in one run, each beside a control of its own.
+fn every_engine_of(engines: &[&str], driver: &str, connections: u64, timing: &[&str]) {
+    let (named, population) = (engines.join(","), connections.to_string());
+    let asked = [
         "--engines",
-        "uring,uring-recv,epoll",
+        &named,
+        "--driver",
+        driver,
         "--connections",
-        "1500",
+        &population,
     ];
-    let (code, record) = run(ringbeat_apart(), &more);
-    assert_eq!(code, Some(0), "{:?}", record.warnings);
-    assert_eq!(record.config.engines, ["uring", "uring-recv", "epoll"]);
-    for engine in &record.config.engines {
-        let (control, heartbeat) = (format!("none@{engine}"), format!("heartbeat@{engine}"));
-        holds(&record, &[&control, &heartbeat], 1500);
+    let (code, record) = run(ringbeat_apart(), &[&asked[..], timing].concat());
+    assert_eq!(code, Some(0), "{engines:?}: {:?}", record.warnings);
+    assert_eq!(record.config.engines, engines);
+    assert_eq!(record.config.driver, driver);
+    for engine in engines {
+        let single = engines.len() == 1;
+        let [control, heartbeat] = ["none", "heartbeat"].map(|name| {
+            if single {
+                name.to_owned()
+            } else {
+                format!("{name}@{engine}")
+            }
+        });
+        holds(&record, &[&control, &heartbeat], connections);
         let arm = arm(&record, &heartbeat);
-        assert_eq!((&arm.engine, &arm.control), (engine, &control));
+        assert_eq!((arm.engine.as_str(), &arm.control), (*engine, &control));
     }
 }
 
@@ -85,25 +92,19 @@ fn twenty_thousand_go_through_every_engine() {
     if !host_can() {
         return;
     }
+    let slower = ["--interval=3s", "--timeout=12s", "--ramp-rate=20k/s"];
+    let through = |engines: &[&str], held| every_engine_of(engines, "tick", held, &slower);
+    // epoll takes an open file for each, and this host may not allow so many.
     let (_, most) = ringbeat::os::limits::nofile().unwrap();
-    for engine in ["uring", "uring-recv", "epoll"] {
-        // epoll takes an open file for each, and this host may not allow so many.
-        let held = if engine == "epoll" {
-            most.saturating_sub(200).min(20_000)
-        } else {
-            20_000
-        };
-        if held < 20_000 {
-            skipped(&format!(
-                "epoll with 20,000: the limit on open files is {most}; {held} it is"
-            ));
-        }
-        let connections = held.to_string();
-        let more = ["--engine", engine, "--connections", &connections];
-        let slower = ["--interval", "3s", "--timeout", "12s"];
-        let (code, record) = run(ringbeat_apart(), &[&more[..], &slower[..]].concat());
-        assert_eq!(code, Some(0), "{engine}: {:?}", record.warnings);
-        holds(&record, &["none", "heartbeat"], held);
+    let files = most.saturating_sub(200);
+    if files < 20_000 {
+        skipped(&format!(
+            "epoll with 20,000: the limit on open files is {most}; {files} it is"
+        ));
+        through(&["uring", "uring-recv"], 20_000);
+        through(&["epoll"], files);
+    } else {
+        through(&["uring", "uring-recv", "epoll"], 20_000);
     }
 }
 
@@ -113,16 +114,8 @@ fn a_thread_per_ring_holds_them_too() {
     if !host_can() {
         return;
     }
-    for engine in ["uring", "uring-recv", "epoll"] {
-        let driver = ["--driver", "thread-per-ring", "--engine", engine];
-        let (code, record) = run(
-            ringbeat_apart(),
-            &[&driver[..], &["--connections", "1200"]].concat(),
-        );
-        assert_eq!(code, Some(0), "{engine}: {:?}", record.warnings);
-        holds(&record, &["none", "heartbeat"], 1200);
-        assert_eq!(record.config.driver, "thread-per-ring");
-    }
+    let engines = ["uring", "uring-recv", "epoll"];
+    every_engine_of(&engines, "thread-per-ring", 1200, &QUICK);
 }
 
 #[test]
