@@ -9,8 +9,9 @@ use ringbeat::record::Record;
 use std::path::Path;
 use std::process::Command;
 
-/// Keepalive after a second, in a window of four: every connection is probed about three times.
-const PROBED: [&str; 12] = [
+/// Keepalive after a second, in a window of three: every connection is probed at least twice. The ramp takes the second
+/// between two probes, which spreads them evenly over it.
+const PROBED: [&str; 13] = [
     "compare",
     "--alongside",
     "--arms",
@@ -20,7 +21,8 @@ const PROBED: [&str; 12] = [
     "--keepalive",
     "1s/1s/9",
     "--rounds=1",
-    "--steady=4s",
+    "--steady=3s",
+    "--ramp-rate=500/s",
     "--seed=7",
     "--quiet",
 ];

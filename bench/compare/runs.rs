@@ -13,7 +13,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Stdio};
 
-/// Small and short: one-second heartbeats, a two-second window, one round.
+/// Small and short: one-second heartbeats, a window of four thirds of it, one round.
 const SMALL: [&str; 11] = [
     "compare",
     "--alongside",
@@ -113,8 +113,8 @@ fn keepalive_with_a_user_timeout_and_keepalive_beside_heartbeats_run_when_asked_
     }
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("result");
-    let arguments = "compare --alongside --connections 300 --rounds 1 --interval 2s --timeout 8s --seed=7 \
-                     --arms keepalive-user-timeout,both --out";
+    let arguments = "compare --alongside --connections 300 --rounds 1 --interval 2s --timeout 8s --ramp-rate 300/s \
+                     --seed=7 --arms keepalive-user-timeout,both --out";
     let output = ringbeat_apart()
         .args(arguments.split_whitespace())
         .arg(&out)
