@@ -23,9 +23,19 @@ fn everyone() -> usize {
     usize::try_from(CONNECTIONS).unwrap()
 }
 
+/// Runs `test` with every engine side by side: most of their time they wait.
+fn on_every_engine(test: impl Fn(EngineKind) + Sync) {
+    let test = &test;
+    std::thread::scope(|scope| {
+        for kind in EngineKind::ALL {
+            scope.spawn(move || test(kind));
+        }
+    });
+}
+
 #[test]
 fn a_drop_of_everyone_leaves_nothing_and_the_server_goes_on() {
-    for kind in EngineKind::ALL {
+    on_every_engine(|kind| {
         for abort in [false, true] {
             let arm = Arm::Heartbeat;
             let (mut serving, mut first, address) = pair(&server(arm, kind), &load(arm, kind));
@@ -54,7 +64,7 @@ fn a_drop_of_everyone_leaves_nothing_and_the_server_goes_on() {
             let mut second = loading(&load(arm, kind), address);
             assert_eq!(second.snapshot(&Order::Report).totals.open, CONNECTIONS);
         }
-    }
+    });
 }
 
 #[test]
@@ -80,7 +90,7 @@ fn every_frame_spoken_arrives() {
 
 #[test]
 fn the_deaf_leave_what_comes_in_their_sockets_and_go_on_sending() {
-    for kind in EngineKind::ALL {
+    on_every_engine(|kind| {
         let arm = Arm::Heartbeat;
         let mut config = load(arm, kind);
         config.settings.answer_timeout = SHORT;
@@ -98,7 +108,7 @@ fn the_deaf_leave_what_comes_in_their_sockets_and_go_on_sending() {
             (CONNECTIONS, 0),
             "{kind}"
         );
-    }
+    });
 }
 
 #[test]
@@ -153,19 +163,9 @@ fn a_stopped_sender_judges_nobody_whose_acks_wait(kind: EngineKind) {
 }
 
 #[test]
-fn a_stop_of_the_process_costs_nobody_his_connection_on_uring() {
-    a_stopped_server_judges_nobody_whose_heartbeats_wait(EngineKind::Uring);
-    a_stopped_sender_judges_nobody_whose_acks_wait(EngineKind::Uring);
-}
-
-#[test]
-fn a_stop_of_the_process_costs_nobody_his_connection_on_uring_recv() {
-    a_stopped_server_judges_nobody_whose_heartbeats_wait(EngineKind::UringRecv);
-    a_stopped_sender_judges_nobody_whose_acks_wait(EngineKind::UringRecv);
-}
-
-#[test]
-fn a_stop_of_the_process_costs_nobody_his_connection_on_epoll() {
-    a_stopped_server_judges_nobody_whose_heartbeats_wait(EngineKind::Epoll);
-    a_stopped_sender_judges_nobody_whose_acks_wait(EngineKind::Epoll);
+fn a_stop_of_the_process_costs_nobody_his_connection() {
+    std::thread::scope(|scope| {
+        scope.spawn(|| on_every_engine(a_stopped_server_judges_nobody_whose_heartbeats_wait));
+        scope.spawn(|| on_every_engine(a_stopped_sender_judges_nobody_whose_acks_wait));
+    });
 }
