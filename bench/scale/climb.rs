@@ -46,7 +46,7 @@ fn audited(rung: &ScaleRung) {
 #[test]
 fn a_small_ladder_is_climbed_held_and_kept() {
     let Some(place) = Place::take() else { return };
-    let flags = "--ladder 2k,4k --arms none,heartbeat --settle 1s --steady 1s --floor 50 --hold 2s";
+    let flags = "--ladder 2k,4k --arms none,heartbeat --steady 1s --floor 50 --hold 2s";
     let output = place.scale(flags, "").output().unwrap();
     assert_eq!(code(&output), Some(0));
     let preview = said(&output);
@@ -120,7 +120,8 @@ fn a_small_ladder_is_climbed_held_and_kept() {
 #[test]
 fn a_tick_sweep_stays_on_its_rung() {
     let Some(place) = Place::take() else { return };
-    let flags = "--tick-sweep 4ms,16ms --ladder 1k --arms heartbeat --settle 1s --steady 1s --floor none --quiet";
+    let flags =
+        "--tick-sweep 4ms,16ms --ladder 1k --arms heartbeat --steady 1s --floor none --quiet";
     let output = place.scale(flags, "").output().unwrap();
     assert_eq!(code(&output), Some(0));
     let (record, scale) = place.record();
