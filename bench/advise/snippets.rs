@@ -1,12 +1,14 @@
 //! The snippets, compiled and run: what the kernel then says of the socket is what was advised.
 //!
-//! A snippet whose tool is missing says SKIPPED. Nothing outlives its test: programs end by themselves, files lie in a
-//! temporary folder.
+//! A snippet whose tool is missing says SKIPPED; `scripts/check-snippets` brings every tool and reads every option. Nothing
+//! outlives its test: programs end by themselves or with it, files lie in a temporary folder.
 
 use super::ask::{json, skipped};
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 const QUESTION: &str = "--connections 1k --detect-within 30s --link mobile --published";
 /// On, idle, interval, count, user timeout: what that question leads to.
@@ -264,7 +266,7 @@ fn nginx_takes_the_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let directives = snippet("nginx");
     // It opens the port even to check; one the kernel has just given is free.
-    let free = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = free.local_addr().unwrap().port();
     drop(free);
     let server = directives.replace("listen 443 ssl", &format!("listen 127.0.0.1:{port}"));
@@ -283,4 +285,80 @@ fn nginx_takes_the_configuration() {
     // Who is not root may be refused its own folders, which is after the syntax.
     let said = String::from_utf8_lossy(&nginx.output().unwrap().stderr).into_owned();
     assert!(said.contains("syntax is ok"), "{said}");
+}
+
+#[test]
+fn postgresql_takes_the_configuration() {
+    if !has("postgres") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "postgresql.conf", &[&snippet("postgresql")]);
+    // -C reads the file and starts nothing, so it needs no cluster and may be root.
+    let names = [
+        "tcp_keepalives_idle",
+        "tcp_keepalives_interval",
+        "tcp_keepalives_count",
+        "tcp_user_timeout",
+    ];
+    let read = names.map(|name| {
+        let mut postgres = Command::new("postgres");
+        run(postgres.args(["-C", name, "-D"]).arg(folder.path()))
+    });
+    assert_eq!(format!("1 {}", read.join(" ")), ADVISED);
+}
+
+/// A process that ends with its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn redis_starts_the_kernels_timer_with_its_period() {
+    if !has("redis-server") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let free = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let text = snippet("redis");
+    let own = format!("bind 127.0.0.1\nport {port}\nsave \"\"\n");
+    let file = write(folder.path(), "redis.conf", &[&text, &own]);
+    let mut redis = Running(
+        Command::new("redis-server")
+            .arg(file)
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
+    let mut lines = BufReader::new(redis.0.stdout.take().unwrap()).lines();
+    let ready = lines.any(|line| line.unwrap().contains("Ready to accept connections"));
+    assert!(ready, "redis-server ended");
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    // An answer shows that it has accepted, and has set what it sets.
+    client.write_all(b"PING\r\n").unwrap();
+    client.read_exact(&mut [0; 7]).unwrap();
+    // 02 is keepalive's timer, then hundredths of a second; another runs until the answer is acknowledged.
+    let end = format!(":{port:04X}");
+    let timer = (0..10_000_u32).find_map(|_| {
+        let table = fs::read_to_string("/proc/self/net/tcp").unwrap();
+        let mut rows = table.lines().map(|line| line.split_whitespace().collect());
+        let row: Vec<_> = rows.find(|row: &Vec<_>| row[1].ends_with(&end) && row[3] == "01")?;
+        row[5].strip_prefix("02:").map(str::to_owned)
+    });
+    let left = u64::from_str_radix(&timer.expect("no keepalive timer runs"), 16).unwrap();
+    let period = text
+        .lines()
+        .find_map(|line| line.strip_prefix("tcp-keepalive "));
+    let period: u64 = period.unwrap().parse().unwrap();
+    // Of the period by which 30 s are kept; by Redis's own default it would be 300 s.
+    assert_eq!(period, 15);
+    assert!((1..=period * 100).contains(&left), "{left}");
 }

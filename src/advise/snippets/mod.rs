@@ -1,7 +1,8 @@
 //! The kernel's numbers as code and configuration, for people to paste.
 //!
 //! Decides no number. Templates stand in [`languages`] and [`servers`], each with the source of the names it uses; tests
-//! compile and run what the machine has a compiler for and read the options back.
+//! compile and run what the machine has a compiler for and read the options back. `scripts/check-snippets` tries all of
+//! them; bench/README.md says with which versions it last did. A change of a template is to be followed by that script.
 
 mod languages;
 mod servers;

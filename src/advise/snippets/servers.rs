@@ -3,8 +3,8 @@
 //! Templates as in [`languages`](super::languages). Names and rules are from: nginx.org `listen` and
 //! `proxy_socket_keepalive`; `HAProxy`'s configuration manual (`clitcpka-idle`, `srvtcpka-idle`, `tcp-ut`; 2.3 and later);
 //! redis `src/anet.c` (`anetKeepAlive`: a third of the period, three probes); postgresql.org `runtime-config-connection`
-//! and `libpq-connect`; grpc `doc/keepalive.md`, proposals A8, A9, A18 and google.golang.org/grpc/keepalive;
-//! systemd.socket(5).
+//! and `libpq-connect`; grpc `doc/keepalive.md`, `grpc/impl/channel_arg_names.h` (the strings), proposals A8, A9, A18 and
+//! google.golang.org/grpc/keepalive; systemd.socket(5).
 
 use super::{Values, fill};
 use crate::socket::keepalive::HIGHEST_SECONDS;
@@ -112,9 +112,12 @@ pub(super) fn redis(values: &Values) -> String {
 }
 
 const GRPC: &str = r#"
-# Every gRPC library, by its own spelling (here that of the core: Python, C++,
-# Ruby…); HTTP/2 PINGs are heartbeats. A dead peer is found within time +
-# timeout = @within@ s.
+# Every gRPC library, by its own spelling; HTTP/2 PINGs are heartbeats. A dead
+# peer is found within time + timeout = @within@ s. Here the C++ names; Python and
+# Ruby take the strings behind them: "grpc.keepalive_time_ms",
+# "grpc.keepalive_timeout_ms", "grpc.keepalive_permit_without_calls",
+# "grpc.http2.max_pings_without_data" and, unlike its name,
+# "grpc.http2.min_ping_interval_without_data_ms".
 # channel arguments of the client
 GRPC_ARG_KEEPALIVE_TIME_MS = @time@000
 GRPC_ARG_KEEPALIVE_TIMEOUT_MS = @timeout@000
@@ -137,8 +140,9 @@ GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS = @least@000
 #   keepalive.ServerParameters{Time: @time@ * time.Second,
 #       Timeout: @timeout@ * time.Second}
 
-# gRPC sets TCP_USER_TIMEOUT to the keepalive timeout by itself (proposal A18):
-# do not set it, nor TCP keepalive, on its sockets as well.
+# gRPC sets TCP_USER_TIMEOUT to the keepalive timeout by itself (proposal A18; a
+# Go server since grpc-go 5219 of 2022, over TLS since 6321 of 2023): do not set
+# it, nor TCP keepalive, on its sockets as well.
 "#;
 
 const GRPC_TOO_LATE: &str = r"
