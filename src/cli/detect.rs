@@ -2,11 +2,10 @@
 //!
 //! Does not measure: [`crate::experiment`] does.
 
-use super::flags::{BudgetFlags, OutputFlags, SeedFlag};
-use super::place::PlaceFlags;
-use super::progress::Watcher;
+use super::flags::BudgetFlags;
+use super::place::{RunFlags, command_line, forewarn};
 use super::signals::Signals;
-use super::{Failure, host, laboratory, output, parse};
+use super::{Failure, host, laboratory, parse};
 use crate::arm::{Arm, Budget};
 use crate::bank::{EngineConfig, EngineKind};
 use crate::experiment::{
@@ -67,35 +66,25 @@ pub(super) struct DetectArgs {
           allow_hyphen_values = true)]
     tick: Nanos,
     #[command(flatten)]
-    seed: SeedFlag,
-    #[command(flatten)]
-    place: PlaceFlags,
-    #[command(flatten)]
-    output: OutputFlags,
+    run: RunFlags,
 }
 
 pub(super) fn run(args: &DetectArgs) -> Result<(), Failure> {
     let laboratory = laboratory::enter()?;
     let signals = Signals::register()?;
     let plan = plan(args)?;
-    let place = args.place.prepare("detect", &[args.engine])?;
-    for forewarning in host::forewarnings(&plan.question(), host::congestion(None)?, &[]) {
-        output::warn(&forewarning);
-    }
-    let mut watcher = Watcher::new(&signals, args.output.quiet);
-    if !args.output.quiet {
-        output::note(&format!("about {} s", plan.span().as_secs()));
-    }
-    let measured = run_detect(
-        &plan,
-        &place.executable,
-        place.ring_features.clone(),
-        laboratory,
-        &mut watcher,
+    let place = args.run.prepare("detect", &[args.engine])?;
+    forewarn(
+        Vec::new(),
+        Some(&plan.question()),
+        host::congestion(None)?,
+        &[],
     );
-    watcher.finish();
-    let (record, ended) = measured.map_err(|error| Failure::Host(error.to_string()))?;
-    place.finish(args.output, record, ended)
+    args.run.note(&format!("about {} s", plan.span().as_secs()));
+    place.measure(&signals, |place, watcher| {
+        let features = place.ring_features.clone();
+        run_detect(&plan, &place.executable, features, laboratory, watcher)
+    })
 }
 
 fn plan(args: &DetectArgs) -> Result<DetectPlan, Failure> {
@@ -133,9 +122,9 @@ fn plan(args: &DetectArgs) -> Result<DetectPlan, Failure> {
         tick: args.tick,
         congestion: host::congestion(None)?.unwrap_or_default(),
         cores: usable_cores(),
-        seed: args.seed.seed.unwrap_or_else(rand::random),
-        label: args.place.label.clone(),
-        command: std::env::args().collect::<Vec<_>>().join(" "),
+        seed: args.run.seed(),
+        label: args.run.label(),
+        command: command_line(),
     };
     Ok(DetectPlan::new(options, facts))
 }

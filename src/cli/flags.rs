@@ -99,10 +99,10 @@ impl BudgetFlags {
     }
 }
 
-/// How both halves pass the time and set their sockets up.
+/// How both halves speak to the kernel: all that matters where no mechanism runs.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Engine")]
-pub struct EngineFlags {
+pub struct KernelFlags {
     /// How the kernel is spoken to: io_uring with polls, io_uring with multishot receives, or epoll, the reference
     #[arg(long, default_value = "uring", value_parser = parse::engine())]
     pub engine: EngineKind,
@@ -120,6 +120,30 @@ pub struct EngineFlags {
     #[arg(long, value_name = "TIME", default_value = "8ms", value_parser = parse::tick,
           allow_hyphen_values = true)]
     pub tick: Nanos,
+    /// TCP congestion control of every socket [default: cubic, or else the system's]
+    #[arg(long, value_name = "NAME")]
+    pub congestion: Option<String>,
+}
+
+impl KernelFlags {
+    /// The engine and its sizes.
+    #[must_use]
+    pub const fn config(&self) -> EngineConfig {
+        EngineConfig {
+            kind: self.engine,
+            completions: self.completion_entries,
+            buffers: self.receive_buffers,
+        }
+    }
+}
+
+/// How both halves pass the time and set their sockets up.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Engine")]
+pub struct EngineFlags {
+    /// How they speak to the kernel.
+    #[command(flatten)]
+    pub kernel: KernelFlags,
     /// Whether heartbeats are spread over the interval, in no order or in that of connecting, or all leave at once
     #[arg(long, default_value = "staggered", value_parser = parse::phases())]
     pub phases: Phases,
@@ -130,9 +154,6 @@ pub struct EngineFlags {
     /// [default: 100ms]
     #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true)]
     pub sweep_period: Option<Duration>,
-    /// TCP congestion control of every socket [default: cubic, or else the system's]
-    #[arg(long, value_name = "NAME")]
-    pub congestion: Option<String>,
     /// Whose sockets carry keepalive in the arms that have it
     #[arg(long, default_value = "server", value_parser = parse::keepalive_side())]
     pub keepalive_side: KeepaliveSide,
@@ -154,27 +175,18 @@ impl EngineFlags {
             )),
             (Structure::Sweep, period) => {
                 // A tick longer than the default period makes a pass of its own.
-                let default = Nanos::from(SWEEP_PERIOD).max(self.tick);
+                let tick = self.kernel.tick;
+                let default = Nanos::from(SWEEP_PERIOD).max(tick);
                 let period = period.map_or(default, Nanos::from);
-                if period < self.tick {
+                if period < tick {
                     return Err(Failure::Usage(format!(
                         "--sweep-period must be at least a tick, {}",
-                        humantime::format_duration(self.tick.as_duration())
+                        humantime::format_duration(tick.as_duration())
                     )));
                 }
-                let period = u32::try_from(period.0 / self.tick.0).unwrap_or(u32::MAX);
+                let period = u32::try_from(period.0 / tick.0).unwrap_or(u32::MAX);
                 Ok(TimersKind::Sweep { period })
             }
-        }
-    }
-
-    /// The engine and its sizes.
-    #[must_use]
-    pub const fn config(&self) -> EngineConfig {
-        EngineConfig {
-            kind: self.engine,
-            completions: self.completion_entries,
-            buffers: self.receive_buffers,
         }
     }
 
@@ -192,7 +204,7 @@ impl EngineFlags {
             interval: budget.interval,
             idle_timeout: budget.idle_timeout,
             answer_timeout: budget.answer_timeout,
-            tick: self.tick,
+            tick: self.kernel.tick,
             phases: self.phases,
             timers,
             keepalive,
@@ -255,6 +267,31 @@ pub struct LoadCoresFlag {
     /// Cores of the load generator, one thread each [default: all usable]
     #[arg(long, value_name = "LIST", value_parser = parse::cores, allow_hyphen_values = true)]
     pub load_cores: Option<CoreList>,
+}
+
+/// Where the threads of both halves run.
+#[derive(Clone, Debug, Args)]
+pub struct BothCoresFlags {
+    /// The server's.
+    #[command(flatten)]
+    pub server_cores: ServerCoresFlag,
+    /// The load generator's.
+    #[command(flatten)]
+    pub load_cores: LoadCoresFlag,
+}
+
+impl BothCoresFlags {
+    /// The server's cores, never none.
+    #[must_use]
+    pub fn server(&self) -> Vec<usize> {
+        cores_or_all(self.server_cores.server_cores.as_ref())
+    }
+
+    /// The load generator's cores, never none.
+    #[must_use]
+    pub fn load(&self) -> Vec<usize> {
+        cores_or_all(self.load_cores.load_cores.as_ref())
+    }
 }
 
 /// The cores named, or else all that may be used; never empty.

@@ -110,9 +110,13 @@ impl Effective<'_> {
             ),
             (
                 "tick",
-                format!("{}, phases {}", span(engine.tick), engine.phases.name()),
+                format!(
+                    "{}, phases {}",
+                    span(engine.kernel.tick),
+                    engine.phases.name()
+                ),
             ),
-            ("timers", describe_timers(self.timers, engine.tick)),
+            ("timers", describe_timers(self.timers, engine.kernel.tick)),
             ("rings", format!("{}, cores {}", self.plan, cores.join(","))),
             ("open files", HumanCount(self.nofile).to_string()),
             (

@@ -65,7 +65,7 @@ pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
     let budget = args.half.budget.budget(&[args.half.arm])?;
     let timers = args.half.engine.timers()?;
     let signals = Signals::register()?;
-    let nofile = host::prepare(args.half.engine.engine)?;
+    let nofile = host::prepare(args.half.engine.kernel.engine)?;
     let config = configure(args, &budget, timers, nofile)?;
     let both_ends = config
         .targets
@@ -87,7 +87,7 @@ pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
         &load.opening,
     )?;
     let (opened, ended) = hold(args, &mut session, &mut ramp)?;
-    let (before, last) = session.drain(args.half.engine.tick)?;
+    let (before, last) = session.drain(args.half.engine.kernel.tick)?;
     let mut audit = Audit::of(config.connections, &before.totals);
     if config.reconnect.is_some() {
         audit = audit.returning(&before.totals);
@@ -132,13 +132,13 @@ fn configure(
         ramp_rate: args.ramp.ramp_rate,
         in_flight: in_flight.unwrap_or_else(|| IN_FLIGHT.min(host::accept_queue())),
         cores: cores_or_all(args.cores.load_cores.as_ref()),
-        engine: half.engine.config(),
-        driver: half.engine.driver,
+        engine: half.engine.kernel.config(),
+        driver: half.engine.kernel.driver,
         nofile,
         settings: half.settings(half.arm.load_role(), budget, timers, keepalive.is_some()),
         keepalive,
         user_timeout_ms: half.engine.load_user_timeout(half.arm, budget),
-        congestion: host::congestion(half.engine.congestion.as_deref())?,
+        congestion: host::congestion(half.engine.kernel.congestion.as_deref())?,
         keepalive_spread_s: half.engine.keepalive_spread.unwrap_or(0),
         abort: args.abort,
         reconnect: args.reconnect.backoff(),

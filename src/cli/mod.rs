@@ -10,6 +10,7 @@
 mod advise;
 mod audit;
 mod compare;
+mod cost;
 mod detect;
 mod doctor;
 pub mod flags;

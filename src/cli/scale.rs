@@ -2,18 +2,14 @@
 //!
 //! Does not measure: [`crate::experiment`] does.
 
-use super::flags::{
-    BudgetFlags, EngineFlags, LoadCoresFlag, OutputFlags, RampBounds, RampFlag, SeedFlag,
-    ServerCoresFlag, cores_or_all,
-};
-use super::place::PlaceFlags;
-use super::progress::Watcher;
+use super::cost::CostFlags;
+use super::flags::RampFlag;
+use super::place::forewarn;
 use super::signals::Signals;
-use super::{Failure, host, output, parse};
+use super::{Failure, host, parse};
 use crate::arm::{Arm, Budget};
 use crate::experiment::{
-    CostOptions, HostFacts, NetworkPath, RampRate, ScaleError, ScaleOptions, ScalePlan, Want,
-    run_scale,
+    CostOptions, HostFacts, RampRate, ScaleError, ScaleOptions, ScalePlan, Want, run_scale,
 };
 use crate::report;
 use crate::units::Nanos;
@@ -77,66 +73,40 @@ pub(super) struct ScaleArgs {
     #[command(flatten)]
     ramp: RampFlag,
     #[command(flatten)]
-    bounds: RampBounds,
-    #[command(flatten)]
-    budget: BudgetFlags,
-    #[command(flatten)]
-    engine: EngineFlags,
-    #[command(flatten)]
-    server_cores: ServerCoresFlag,
-    #[command(flatten)]
-    load_cores: LoadCoresFlag,
-    #[command(flatten)]
-    seed: SeedFlag,
-    #[command(flatten)]
-    place: PlaceFlags,
-    #[command(flatten)]
-    output: OutputFlags,
+    cost: CostFlags,
 }
 
 pub(super) fn run(args: &ScaleArgs) -> Result<(), Failure> {
     let signals = Signals::register()?;
     let plan = plan(args)?;
     let config = plan.config().map_err(Failure::Host)?;
-    let place = args.place.prepare("scale", &[args.engine.engine])?;
-    if !args.output.quiet && !args.only_floor {
-        output::note(&report::effective_config(&config));
-        for line in plan.preview() {
-            output::note(&line);
-        }
-    }
+    let run = &args.cost.run;
+    let place = run.prepare("scale", &[args.cost.engine.kernel.engine])?;
     if !args.only_floor {
+        run.note(&report::effective_config(&config));
+        for line in plan.preview() {
+            run.note(&line);
+        }
         let congestion = Some(config.congestion_control);
         let said = [&host::PLANNED[..], &[SAID]].concat();
-        let found = plan
-            .question()
-            .map(|question| host::forewarnings(&question, congestion, &said));
-        let found = found.into_iter().flatten();
-        for forewarning in plan.forewarnings().into_iter().chain(found) {
-            output::warn(&forewarning);
-        }
+        let question = plan.question();
+        forewarn(plan.forewarnings(), question.as_ref(), congestion, &said);
     }
-    let mut watcher = Watcher::new(&signals, args.output.quiet);
-    let measured = run_scale(
-        &plan,
-        &place.executable,
-        place.ring_features.clone(),
-        &mut watcher,
-    );
-    watcher.finish();
-    let (record, ended) = measured.map_err(|error| Failure::Host(error.to_string()))?;
-    place.finish(args.output, record, ended)
+    place.measure(&signals, |place, watcher| {
+        run_scale(
+            &plan,
+            &place.executable,
+            place.ring_features.clone(),
+            watcher,
+        )
+    })
 }
 
 fn plan(args: &ScaleArgs) -> Result<ScalePlan, Failure> {
-    let budget = if args.quick { Budget::STRICT } else { BUDGET };
+    let usual = if args.quick { Budget::STRICT } else { BUDGET };
+    let budget = args.cost.budget.budget_or(&args.arms, usual)?;
+    let options = args.cost.options(&args.arms, budget)?;
     let cost = CostOptions {
-        connections: None,
-        quick: false,
-        arms: args.arms.clone(),
-        engines: vec![args.engine.config()],
-        driver: args.engine.driver,
-        budget: args.budget.budget_or(&args.arms, budget)?,
         steady: args.steady,
         settle: args.settle,
         rounds: Some(args.rounds),
@@ -144,21 +114,7 @@ fn plan(args: &ScaleArgs) -> Result<ScalePlan, Failure> {
             .ramp
             .ramp_rate
             .map_or(RampRate::Free, RampRate::PerSecond),
-        in_flight: args.bounds.in_flight,
-        memory_limit: args.bounds.memory_limit,
-        tick: args.engine.tick.as_duration(),
-        phases: args.engine.phases,
-        timers: args.engine.timers()?,
-        server_cores: cores_or_all(args.server_cores.server_cores.as_ref()),
-        load_cores: cores_or_all(args.load_cores.load_cores.as_ref()),
-        congestion: host::congestion(args.engine.congestion.as_deref())?.unwrap_or_default(),
-        keepalive_side: args.engine.keepalive_side,
-        keepalive_spread_s: args.engine.keepalive_spread.unwrap_or(0),
-        path: NetworkPath::Loopback,
-        no_rung: false,
-        seed: args.seed.seed.unwrap_or_else(rand::random),
-        label: args.place.label.clone(),
-        command: std::env::args().collect::<Vec<_>>().join(" "),
+        ..options
     };
     let ticks = args.tick_sweep.iter().flatten();
     let options = ScaleOptions {

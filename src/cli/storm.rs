@@ -2,13 +2,10 @@
 //!
 //! Does not measure: [`crate::experiment`] does.
 
-use super::flags::{
-    BudgetFlags, EngineFlags, LoadCoresFlag, OutputFlags, RampBounds, RampFlag, SeedFlag,
-    ServerCoresFlag, cores_or_all,
-};
+use super::cost::CostFlags;
+use super::flags::RampFlag;
 use super::parse::Delays;
-use super::place::PlaceFlags;
-use super::progress::Watcher;
+use super::place::forewarn;
 use super::signals::Signals;
 use super::{Failure, host, output, parse};
 use crate::arm::Arm;
@@ -76,56 +73,39 @@ pub(super) struct StormArgs {
     #[command(flatten)]
     ramp: RampFlag,
     #[command(flatten)]
-    bounds: RampBounds,
-    #[command(flatten)]
-    budget: BudgetFlags,
-    #[command(flatten)]
-    engine: EngineFlags,
-    #[command(flatten)]
-    server_cores: ServerCoresFlag,
-    #[command(flatten)]
-    load_cores: LoadCoresFlag,
-    #[command(flatten)]
-    seed: SeedFlag,
-    #[command(flatten)]
-    place: PlaceFlags,
-    #[command(flatten)]
-    output: OutputFlags,
+    cost: CostFlags,
 }
 
 pub(super) fn run(args: &StormArgs) -> Result<(), Failure> {
     let signals = Signals::register()?;
     let plan = plan(args)?;
-    let place = args.place.prepare("storm", &[args.engine.engine])?;
-    if !args.output.quiet {
-        output::note(&report::effective_config(&plan.config()));
-        output::note(&output::aligned(&plan.preview()));
-    }
-    let congestion = Some(plan.config().congestion_control);
-    let found = host::forewarnings(&plan.question(), congestion, &host::PLANNED);
-    for forewarning in plan.forewarnings().into_iter().chain(found) {
-        output::warn(&forewarning);
-    }
-    let mut watcher = Watcher::new(&signals, args.output.quiet);
-    let measured = run_storm(
-        &plan,
-        &place.executable,
-        place.ring_features.clone(),
-        &mut watcher,
+    let run = &args.cost.run;
+    let place = run.prepare("storm", &[args.cost.engine.kernel.engine])?;
+    let config = plan.config();
+    run.note(&report::effective_config(&config));
+    run.note(&output::aligned(&plan.preview()));
+    let congestion = Some(config.congestion_control);
+    forewarn(
+        plan.forewarnings(),
+        Some(&plan.question()),
+        congestion,
+        &host::PLANNED,
     );
-    watcher.finish();
-    let (record, ended) = measured.map_err(|error| Failure::Host(error.to_string()))?;
-    place.finish(args.output, record, ended)
+    place.measure(&signals, |place, watcher| {
+        run_storm(
+            &plan,
+            &place.executable,
+            place.ring_features.clone(),
+            watcher,
+        )
+    })
 }
 
 fn plan(args: &StormArgs) -> Result<StormPlan, Failure> {
+    let budget = args.cost.budget.budget(&args.arms)?;
+    let options = args.cost.options(&args.arms, budget)?;
     let cost = CostOptions {
         connections: args.connections,
-        quick: false,
-        arms: args.arms.clone(),
-        engines: vec![args.engine.config()],
-        driver: args.engine.driver,
-        budget: args.budget.budget(&args.arms)?,
         steady: Some(args.steady.unwrap_or(STEADY)),
         settle: args.settle,
         rounds: Some(1),
@@ -133,21 +113,9 @@ fn plan(args: &StormArgs) -> Result<StormPlan, Failure> {
             .ramp
             .ramp_rate
             .map_or(RampRate::Free, RampRate::PerSecond),
-        in_flight: args.bounds.in_flight,
-        memory_limit: args.bounds.memory_limit,
-        tick: args.engine.tick.as_duration(),
-        phases: args.engine.phases,
-        timers: args.engine.timers()?,
-        server_cores: cores_or_all(args.server_cores.server_cores.as_ref()),
-        load_cores: cores_or_all(args.load_cores.load_cores.as_ref()),
-        congestion: host::congestion(args.engine.congestion.as_deref())?.unwrap_or_default(),
-        keepalive_side: args.engine.keepalive_side,
-        keepalive_spread_s: args.engine.keepalive_spread.unwrap_or(0),
         path: args.path,
         no_rung: true,
-        seed: args.seed.seed.unwrap_or_else(rand::random),
-        label: args.place.label.clone(),
-        command: std::env::args().collect::<Vec<_>>().join(" "),
+        ..options
     };
     let ways = match (args.ways.as_slice(), args.churn) {
         ([], Some(_)) => vec![Way::FullJitter],
