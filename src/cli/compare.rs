@@ -6,7 +6,7 @@
 use super::cost::CostFlags;
 use super::place::forewarn;
 use super::signals::Signals;
-use super::{Failure, host, parse};
+use super::{Failure, choices, host, parse};
 use crate::arm::Arm;
 use crate::bank::{EngineConfig, EngineKind};
 use crate::experiment::{CostOptions, CostPlan, HostFacts, NetworkPath, RampRate, run_cost};
@@ -19,41 +19,42 @@ use std::time::Duration;
 /// Starts a server and a load generator, holds idle connections between them over loopback, and runs the arms in
 /// interleaved rounds with fresh sockets. Needs no root and no set-up.
 #[derive(Debug, Args)]
+#[command(after_help = super::VALUES)]
 pub(super) struct CompareArgs {
-    /// Connections [default: 100k, or what the memory holds; 10k with --quick]
+    /// Connections to hold, 1 to 10M [default: 100k, or what the memory holds; 10k with --quick]
     #[arg(long, value_name = "N", value_parser = parse::connections, allow_hyphen_values = true)]
     connections: Option<u64>,
-    /// Arms in the order reported; `none` is always run, an arm named twice is run twice
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::arm(),
+    /// Mechanisms (arms) in the order reported; `none`, the control, is always run, an arm named twice is run twice
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = choices::arm(),
           default_values_t = Arm::COMPARED)]
     arms: Vec<Arm>,
     /// The same at 10,000 connections and in one round, under 45 seconds
     #[arg(long)]
     quick: bool,
-    /// The measured window of each arm and round; a fifth of it more is the soaker's [default: 4/3 of an interval]
+    /// The measured window of each arm and round; the soaker, a second CPU meter, takes a fifth of it more
+    /// [default: 4/3 of an interval]
     #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true)]
     steady: Option<Duration>,
     /// Wait between the last connection and the window: one interval or more leaves out each connection's first
     /// exchange, which TCP acknowledges at once and so with one packet more [default: 500ms; 300ms with --quick]
     #[arg(long, value_name = "TIME", value_parser = parse::pause, allow_hyphen_values = true)]
     settle: Option<Duration>,
-    /// Rounds, each with every arm once [default: 3; 1 with --quick]
+    /// Rounds, each with every arm once, 1 to 100 [default: 3; 1 with --quick]
     #[arg(long, value_name = "N", value_parser = parse::rounds, allow_hyphen_values = true)]
     rounds: Option<u32>,
-    /// Connections opened per second (5k, 5k/s) [default: all within one heartbeat interval]
+    /// Connections opened per second, written 5k or 5k/s [default: all within one heartbeat interval]
     #[arg(long, value_name = "N/s", value_parser = parse::rate, allow_hyphen_values = true)]
     ramp_rate: Option<u64>,
-    /// What lies between server and load: this machine's loopback, or two network namespaces and a veth pair, which
-    /// tells a sender of a full backlog as a container's network does (root)
-    #[arg(long, value_name = "PATH", default_value = "loopback", value_parser = parse::path())]
+    /// What lies between server and load generator
+    #[arg(long, value_name = "PATH", default_value = "loopback", value_parser = choices::path())]
     path: NetworkPath,
-    /// Leave out the smaller population at which keepalive's bursts fit the backlog
+    /// Do not measure again at the smaller number of connections whose keepalive bursts the kernel's backlog holds
     #[arg(long)]
     no_rung: bool,
     #[command(flatten)]
     cost: CostFlags,
-    /// Engines to run every arm on, interleaved; each has a control of its own
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::engine(), conflicts_with = "engine",
+    /// Engines to run every arm on, interleaved, each with a control of its own [default: the one of --engine]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = choices::engine(), conflicts_with = "engine",
           help_heading = "Engine")]
     engines: Option<Vec<EngineKind>>,
 }

@@ -5,12 +5,11 @@
 use super::flags::{BothCoresFlags, KernelFlags};
 use super::place::{RunFlags, command_line};
 use super::signals::Signals;
-use super::{Failure, host, laboratory, parse};
+use super::{Failure, choices, host, laboratory, parse};
 use crate::experiment::{
-    HostFacts, LifecycleOptions, LifecyclePlan, LifecycleShape, run_lifecycle, scenario_names,
+    HostFacts, LifecycleOptions, LifecyclePlan, LifecycleShape, run_lifecycle,
 };
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 
 /// How connections begin and end: captured, drawn, checked, and what it costs.
 ///
@@ -20,21 +19,21 @@ use clap::builder::PossibleValuesParser;
 /// how ports run out, and many connections opened at once. Needs root, or a kernel that lets users make user namespaces,
 /// and iproute2. Under three minutes.
 #[derive(Debug, Args)]
+#[command(after_help = super::VALUES)]
 pub(super) struct LifecycleArgs {
     /// Scenarios to play [default: all]
-    #[arg(long, value_name = "LIST", value_delimiter = ',',
-          value_parser = PossibleValuesParser::new(scenario_names()))]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = choices::scenario())]
     scenarios: Vec<String>,
-    /// Do not wait for the end of TIME-WAIT, and measure costs with few connections, under half a minute
+    /// Do not wait for the end of TIME-WAIT, and measure costs with few connections; under half a minute
     #[arg(long)]
     quick: bool,
     /// Play the scenarios and measure no costs
     #[arg(long)]
     no_costs: bool,
-    /// Connections opened and ended in each round of the costs [default: 20k; 2k with --quick]
+    /// Connections opened and ended in each round of the costs, 1 to 10M [default: 20k; 2k with --quick]
     #[arg(long, value_name = "N", value_parser = parse::connections, allow_hyphen_values = true)]
     connections: Option<u64>,
-    /// Connections of the ramp that watches the queues [default: 1M, or what the host holds; 5k with --quick]
+    /// Connections of the ramp that watches the accept and SYN queues, 1 to 10M [default: 1M, or what the host holds; 5k with --quick]
     #[arg(long, value_name = "N", value_parser = parse::connections, allow_hyphen_values = true)]
     handshake: Option<u64>,
     #[command(flatten)]

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 /// Open connections to a server and hold them: the load generator's half, by hand
 #[derive(Debug, Args)]
+#[command(after_help = super::VALUES)]
 pub(super) struct LoadArgs {
     /// Where to connect to: one or more addresses, used in turn, or loopback:PORT
     ///
@@ -43,11 +44,11 @@ pub(super) struct LoadArgs {
     ramp: RampFlag,
     #[command(flatten)]
     bounds: RampBounds,
-    /// Pause between the last connect and the first recorded heartbeat
+    /// Wait between the last connection and the first recorded heartbeat
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse::pause,
           allow_hyphen_values = true)]
     settle: Duration,
-    /// End connections with a reset (RST), which leaves nothing behind in `TIME_WAIT`
+    /// End connections with a RST instead of a FIN, which leaves nothing behind in TIME-WAIT
     #[arg(long)]
     abort: bool,
     #[command(flatten)]

@@ -25,13 +25,14 @@ const DEFAULT_OUT: &str = "ringbeat-out";
 
 /// Flags of every measuring command: what is drawn, where the results go and beside whom, what is said where.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Run")]
 pub(super) struct RunFlags {
     #[command(flatten)]
     seed: SeedFlag,
-    /// Folder for the results; never overwritten, `.2` is next [default: ringbeat-out/COMMAND-DATE]
+    /// Folder for the results; one that is there is left alone and NAME.2 is made [default: ringbeat-out/COMMAND-DATE]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// A name for the run, kept in the record
+    /// A name for the run, kept in its record
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
     /// Run although another ringbeat measures on this host; both results suffer

@@ -6,7 +6,7 @@ use super::cost::CostFlags;
 use super::flags::RampFlag;
 use super::place::forewarn;
 use super::signals::Signals;
-use super::{Failure, host, parse};
+use super::{Failure, choices, host, parse};
 use crate::arm::{Arm, Budget};
 use crate::experiment::{
     CostOptions, HostFacts, RampRate, ScaleError, ScaleOptions, ScalePlan, Want, run_scale,
@@ -30,26 +30,27 @@ const SAID: &str = "tcp_ehash_entries";
 /// every rung what each arm costs net of the control, memory per connection, RTT and connect rate. Ramps stop before
 /// memory ends. Beside it stands the floor: the same exchange with nothing but its system calls.
 #[derive(Debug, Args)]
+#[command(after_help = super::VALUES)]
 pub(super) struct ScaleArgs {
     /// Connections of each rung; `max` is what the machine holds
     /// [default: 10k,30k,100k,300k,1M,max; 1k,3k,10k with --quick; 100k for a tick sweep]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::rung)]
     ladder: Vec<Want>,
-    /// End the ladder at this many connections
+    /// End the ladder at this many connections, 1 to 10M
     #[arg(long, value_name = "N", value_parser = parse::connections, allow_hyphen_values = true)]
     up_to: Option<u64>,
-    /// Arms in the order reported; `none` is always run, every cost is net of it
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::arm(),
+    /// Mechanisms (arms) in the order reported; `none`, the control, is always run, and every cost is net of it
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = choices::arm(),
           default_values_t = Arm::COMPARED)]
     arms: Vec<Arm>,
-    /// A small ladder with the strict detection budget, some minutes
+    /// A small ladder with the strict detection budget; some minutes
     #[arg(long)]
     quick: bool,
-    /// Compare lengths of the tick at one rung instead of climbing [ticks when none are given: 1ms to 32ms, doubling]
+    /// Compare lengths of the tick, 1ms to 1s each, at one rung instead of climbing [ticks when none are given: 1ms to 32ms, doubling]
     #[arg(long, value_name = "LIST", num_args = 0..=1, default_missing_value = TICKS,
           value_delimiter = ',', value_parser = parse::tick)]
     tick_sweep: Option<Vec<Nanos>>,
-    /// Hold the top rung with heartbeats for this long, in one window more, and audit it
+    /// Hold the top rung with heartbeats for this long, in one window more, and audit it [default: no such window]
     #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true,
           conflicts_with = "tick_sweep")]
     hold: Option<Duration>,
@@ -67,7 +68,7 @@ pub(super) struct ScaleArgs {
     /// out each connection's first exchange; 500ms for the others]
     #[arg(long, value_name = "TIME", value_parser = parse::pause, allow_hyphen_values = true)]
     settle: Option<Duration>,
-    /// Rounds at each rung, each with every arm once
+    /// Rounds at each rung, each with every arm once, 1 to 100
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse::rounds, allow_hyphen_values = true)]
     rounds: u32,
     #[command(flatten)]

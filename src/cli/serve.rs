@@ -23,6 +23,7 @@ const PORT_TRIES: u32 = 8;
 
 /// Hold the connections that arrive: the server's half, by hand
 #[derive(Debug, Args)]
+#[command(after_help = super::VALUES)]
 pub(super) struct ServeArgs {
     /// Where to listen [default: all of 127.0.0.0/8, at a free port]
     ///

@@ -7,7 +7,7 @@ use super::flags::RampFlag;
 use super::parse::Delays;
 use super::place::forewarn;
 use super::signals::Signals;
-use super::{Failure, host, output, parse};
+use super::{Failure, choices, host, output, parse};
 use crate::arm::Arm;
 use crate::experiment::{
     CostOptions, HostFacts, NetworkPath, RampRate, StormOptions, StormPlan, Way, run_storm,
@@ -27,26 +27,27 @@ const STEADY: Duration = Duration::from_secs(20);
 /// latency, SYNs dropped and sent again, and CPU. With --churn there is no storm: a steady part of the connections
 /// is ended and opened anew all the time.
 #[derive(Debug, Args)]
+#[command(after_help = super::VALUES)]
 pub(super) struct StormArgs {
-    /// Connections [default: 20k, or what the memory holds]
+    /// Connections to drop, 1 to 10M [default: 20k, or what the memory holds]
     #[arg(long, value_name = "N", value_parser = parse::connections, allow_hyphen_values = true)]
     connections: Option<u64>,
-    /// The longest wait before the first attempt, doubled after each until it is the second
+    /// The longest wait before the first attempt is BASE; it doubles after each, up to CAP; whole milliseconds
     #[arg(long, value_name = "BASE..CAP", default_value = "100ms..5s", value_parser = parse::backoff,
           allow_hyphen_values = true)]
     backoff: Delays,
-    /// Ways of backing off, each in a run of its own: a wait drawn between zero and the longest, the longest, or none
+    /// Ways of backing off, each in a run of its own
     /// [default: all; with --churn full-jitter, which only a failed connect meets]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::way())]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = choices::way())]
     ways: Vec<Way>,
-    /// Mechanisms on the connections, each with every way
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::arm(),
+    /// Mechanisms (arms) on the connections, each with every way
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = choices::arm(),
           default_values_t = [Arm::Heartbeat])]
     arms: Vec<Arm>,
-    /// End so many connections a second (1k, 1k/s), in turn, and open them anew at once
+    /// Instead of a storm end so many connections per second, written 1k or 1k/s, in turn, and open them anew at once
     #[arg(long, value_name = "N/s", value_parser = parse::rate, allow_hyphen_values = true)]
     churn: Option<u64>,
-    /// The measured window of a churn [default: 20s]
+    /// For --churn: the measured window [default: 20s]
     #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true, requires = "churn")]
     steady: Option<Duration>,
     /// End connections with a RST, as a host that rebooted or a middlebox does, instead of a FIN, which is what clients
@@ -61,14 +62,14 @@ pub(super) struct StormArgs {
     /// net.core.somaxconn if that is less]
     #[arg(long, value_name = "N", value_parser = parse::connections, allow_hyphen_values = true)]
     accept_queue: Option<u64>,
-    /// Reconnects unanswered at once, per core thread [default: all, since clients do not know of each other]
+    /// Reconnects unanswered at once, per core thread of the load generator [default: all, since clients do not know of each other]
     #[arg(long, value_name = "N", value_parser = parse::connections, allow_hyphen_values = true)]
     reconnects_in_flight: Option<u64>,
     /// Wait between the last connection and the drop [default: 500ms]
     #[arg(long, value_name = "TIME", value_parser = parse::pause, allow_hyphen_values = true)]
     settle: Option<Duration>,
-    /// What lies between server and load: this machine's loopback, or two network namespaces and a veth pair (root)
-    #[arg(long, value_name = "PATH", default_value = "loopback", value_parser = parse::path())]
+    /// What lies between server and load generator
+    #[arg(long, value_name = "PATH", default_value = "loopback", value_parser = choices::path())]
     path: NetworkPath,
     #[command(flatten)]
     ramp: RampFlag,
