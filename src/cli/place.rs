@@ -22,6 +22,8 @@ use std::path::PathBuf;
 const LOCK: &str = "ringbeat-measures";
 /// Where results go unless told otherwise.
 const DEFAULT_OUT: &str = "ringbeat-out";
+/// Checks that did not hold, of which the last line names so many; the report has all.
+const CAUSES: usize = 3;
 
 /// Flags of every measuring command: what is drawn, where the results go and beside whom, what is said where.
 #[derive(Debug, Args)]
@@ -186,14 +188,21 @@ fn failure(error: &ExperimentError) -> Failure {
 /// How a whole run ends.
 fn verdict(record: &Record) -> Result<(), Failure> {
     if !record.valid {
-        let why: Vec<&str> = record
+        let mut why: Vec<&str> = record
             .warnings
             .iter()
             .filter(|warning| warning.invalidates)
             .map(|warning| warning.message.as_str())
             .collect();
+        let more = why.len().saturating_sub(CAUSES);
+        why.truncate(CAUSES);
+        let more = match more {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
         return Err(Failure::Run(format!(
-            "the run did not hold its checks, so its numbers are not to be quoted: {}; the report says at each what to do",
+            "the run did not hold its checks, so its numbers are not to be quoted: {}{more}. The report says at each what to \
+             do",
             why.join("; ")
         )));
     }
