@@ -78,7 +78,8 @@ fn obey(order: Order, started: &mut Option<Started>) -> Word {
 fn report(started: Option<&Started>, ordered: impl FnOnce(&Crew) -> Result<(), String>) -> Word {
     let Some(half) = started else {
         return Word::Failed {
-            message: "an order before the start".to_owned(),
+            message: "an order came before the start; this is a defect, please report it"
+                .to_owned(),
             host: false,
         };
     };

@@ -40,7 +40,8 @@ pub enum BudgetError {
     /// Keepalive counts whole seconds.
     #[error(
         "a detection time of {within:?} with {misses} misses means an interval of {interval:?}, but TCP \
-         keepalive counts whole seconds (tcp(7)): use at least {misses}s, or leave the keepalive arms out"
+         keepalive counts whole seconds (tcp(7)): give --detect-within {misses}s or more (--interval 1s or more), or \
+         leave the keepalive arms out"
     )]
     TooShort {
         /// Detection time asked for.

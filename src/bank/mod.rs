@@ -123,7 +123,12 @@ impl Crew {
                         shared.fail(seat, error.to_string());
                     }
                 })
-                .map_err(|error| format!("a core thread could not be started: {error}"))?;
+                .map_err(|error| {
+                    format!(
+                        "a core thread could not be started ({error}): is the limit of processes reached (`ulimit -u`, or \
+                         TasksMax= of a systemd unit)?"
+                    )
+                })?;
             threads.push(thread);
         }
         let crew = Self { board, threads };

@@ -2,7 +2,7 @@
 //!
 //! Does not decide ([`crate::advise`] does) and measures nothing. Looks for records below the current folder only.
 
-use super::{Failure, output, parse};
+use super::{Failure, choices, output, parse};
 use crate::advise::{
     Advice, Basis, CostFigure, Figures, Link, Noticed, Question, Snippet, Values, advise, text,
 };
@@ -25,31 +25,32 @@ const MOST_FOLDERS: usize = 5_000;
 /// Measures nothing. Costs are those of the newest record below the current folder (of `compare` or `scale`), or of the
 /// results this program was built with; what is not noticed is what a fault lab (`detect`) saw.
 #[derive(Debug, Args)]
+#[command(after_help = super::VALUES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct AdviseArgs {
-    /// Connections held at once
+    /// Connections held at once, 1 to 10M
     #[arg(long, value_name = "N", value_parser = parse::connections, allow_hyphen_values = true)]
     connections: u64,
-    /// Find a dead peer within this
+    /// Find a dead peer within this after its last sign of life
     #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true)]
     detect_within: Duration,
-    /// Intervals of silence that make the verdict [default: 3, or 4 where the outage needs it]
-    #[arg(long, value_name = "COUNT", value_parser = parse::misses, allow_hyphen_values = true)]
+    /// Intervals of silence that make the verdict, 2 to 100 [default: 3, or 4 where the outage needs it]
+    #[arg(long, value_name = "N", value_parser = parse::misses, allow_hyphen_values = true)]
     misses: Option<u32>,
     /// The longest outage in which no living peer may be given up [default: the link's]
     #[arg(long, value_name = "TIME", value_parser = parse::pause, allow_hyphen_values = true)]
     survive_outage: Option<Duration>,
-    /// What a NAT, firewall or load balancer on the way forgets an idle connection after
+    /// The idle time after which a NAT, firewall or load balancer on the way forgets a connection [default: not known]
     #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true)]
     middlebox_idle: Option<Duration>,
-    /// What the path is like: sets a round trip, the outage, and whether a radio would sleep
-    #[arg(long, value_name = "LINK", default_value = "internet", value_parser = link())]
+    /// What the path between the ends is like
+    #[arg(long, value_name = "LINK", default_value = "internet", value_parser = choices::link())]
     link: Link,
-    /// Who must notice
-    #[arg(long, value_name = "END", default_value = "both", value_parser = parse::keepalive_side())]
+    /// Who must notice a dead peer
+    #[arg(long, value_name = "END", default_value = "both", value_parser = choices::end())]
     noticed_by: KeepaliveSide,
-    /// The ends you can set up; heartbeats need both
-    #[arg(long, value_name = "END", default_value = "both", value_parser = parse::keepalive_side())]
+    /// The ends whose settings you can change; heartbeats need both
+    #[arg(long, value_name = "END", default_value = "both", value_parser = choices::end())]
     side: KeepaliveSide,
     /// The applications cannot be changed to speak heartbeats
     #[arg(long)]
@@ -60,13 +61,13 @@ pub(super) struct AdviseArgs {
     /// Print the settings as code or configuration: names, or `all`
     #[arg(long = "for", value_name = "LIST", value_delimiter = ',', value_parser = snippet())]
     snippets: Vec<Wanted>,
-    /// Take costs from this record
+    /// Take figures from the record in this folder [default: the newest below the current folder]
     #[arg(long, value_name = "DIR", conflicts_with = "published")]
     record: Option<PathBuf>,
     /// Take figures from the results this program was built with, whatever lies here
     #[arg(long)]
     published: bool,
-    /// Print JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -76,13 +77,6 @@ pub(super) struct AdviseArgs {
 enum Wanted {
     All,
     One(Snippet),
-}
-
-fn link() -> impl TypedValueParser<Value = Link> {
-    PossibleValuesParser::new(Link::ALL.map(Link::name)).map(|name| {
-        let named = Link::ALL.into_iter().find(|link| link.name() == name);
-        named.unwrap_or_default()
-    })
 }
 
 fn snippet() -> impl TypedValueParser<Value = Wanted> {

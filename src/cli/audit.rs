@@ -194,7 +194,10 @@ fn connect_failure(errno: i32, targets: &[SocketAddrV4]) -> String {
                 os(errno)
             )
         }
-        libc::EACCES | libc::EPERM => format!("a local firewall rule forbids it ({})", os(errno)),
+        libc::EACCES | libc::EPERM => format!(
+            "a local firewall rule forbids it ({}): see `nft list ruleset`",
+            os(errno)
+        ),
         libc::ENOMEM | libc::ENOBUFS => format!(
             "the kernel had no memory for a socket ({}): see `sysctl net.ipv4.tcp_mem`",
             os(errno)

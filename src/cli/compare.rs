@@ -3,14 +3,10 @@
 //! Does not measure: [`crate::experiment`] does. Everything that can be refused is refused before the first
 //! connection, the output folder included. What was measured before an interruption is kept, marked partial.
 
-use super::flags::{
-    BudgetFlags, EngineFlags, LoadCoresFlag, OutputFlags, RampBounds, SeedFlag, ServerCoresFlag,
-    cores_or_all,
-};
-use super::place::PlaceFlags;
-use super::progress::Watcher;
+use super::cost::CostFlags;
+use super::place::forewarn;
 use super::signals::Signals;
-use super::{Failure, host, output, parse};
+use super::{Failure, choices, host, parse};
 use crate::arm::Arm;
 use crate::bank::{EngineConfig, EngineKind};
 use crate::experiment::{CostOptions, CostPlan, HostFacts, NetworkPath, RampRate, run_cost};
@@ -23,89 +19,74 @@ use std::time::Duration;
 /// Starts a server and a load generator, holds idle connections between them over loopback, and runs the arms in
 /// interleaved rounds with fresh sockets. Needs no root and no set-up.
 #[derive(Debug, Args)]
+#[command(after_help = super::VALUES)]
 pub(super) struct CompareArgs {
-    /// Connections [default: 100k, or what the memory holds; 10k with --quick]
+    /// Connections to hold, 1 to 10M [default: 100k, or what the memory holds; 10k with --quick]
     #[arg(long, value_name = "N", value_parser = parse::connections, allow_hyphen_values = true)]
     connections: Option<u64>,
-    /// Arms in the order reported; `none` is always run, an arm named twice is run twice
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::arm(),
+    /// Mechanisms (arms) in the order reported; `none`, the control, is always run, an arm named twice is run twice
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = choices::arm(),
           default_values_t = Arm::COMPARED)]
     arms: Vec<Arm>,
     /// The same at 10,000 connections and in one round, under 45 seconds
     #[arg(long)]
     quick: bool,
-    /// The measured window of each arm and round; a fifth of it more is the soaker's [default: 4/3 of an interval]
+    /// The measured window of each arm and round; the soaker, a second CPU meter, takes a fifth of it more
+    /// [default: 4/3 of an interval]
     #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true)]
     steady: Option<Duration>,
     /// Wait between the last connection and the window: one interval or more leaves out each connection's first
     /// exchange, which TCP acknowledges at once and so with one packet more [default: 500ms; 300ms with --quick]
     #[arg(long, value_name = "TIME", value_parser = parse::pause, allow_hyphen_values = true)]
     settle: Option<Duration>,
-    /// Rounds, each with every arm once [default: 3; 1 with --quick]
+    /// Rounds, each with every arm once, 1 to 100 [default: 3; 1 with --quick]
     #[arg(long, value_name = "N", value_parser = parse::rounds, allow_hyphen_values = true)]
     rounds: Option<u32>,
-    /// Connections opened per second (5k, 5k/s) [default: all within one heartbeat interval]
+    /// Connections opened per second, written 5k or 5k/s [default: all within one heartbeat interval]
     #[arg(long, value_name = "N/s", value_parser = parse::rate, allow_hyphen_values = true)]
     ramp_rate: Option<u64>,
-    /// What lies between server and load: this machine's loopback, or two network namespaces and a veth pair, which
-    /// tells a sender of a full backlog as a container's network does (root)
-    #[arg(long, value_name = "PATH", default_value = "loopback", value_parser = parse::path())]
+    /// What lies between server and load generator
+    #[arg(long, value_name = "PATH", default_value = "loopback", value_parser = choices::path())]
     path: NetworkPath,
-    /// Leave out the smaller population at which keepalive's bursts fit the backlog
+    /// Do not measure again at the smaller number of connections whose keepalive bursts the kernel's backlog holds
     #[arg(long)]
     no_rung: bool,
     #[command(flatten)]
-    bounds: RampBounds,
-    #[command(flatten)]
-    budget: BudgetFlags,
-    #[command(flatten)]
-    engine: EngineFlags,
-    /// Engines to run every arm on, interleaved; each has a control of its own
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::engine(), conflicts_with = "engine",
+    cost: CostFlags,
+    /// Engines to run every arm on, interleaved, each with a control of its own [default: the one of --engine]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = choices::engine(), conflicts_with = "engine",
           help_heading = "Engine")]
     engines: Option<Vec<EngineKind>>,
-    #[command(flatten)]
-    server_cores: ServerCoresFlag,
-    #[command(flatten)]
-    load_cores: LoadCoresFlag,
-    #[command(flatten)]
-    seed: SeedFlag,
-    #[command(flatten)]
-    place: PlaceFlags,
-    #[command(flatten)]
-    output: OutputFlags,
 }
 
 pub(super) fn run(args: &CompareArgs) -> Result<(), Failure> {
     let signals = Signals::register()?;
     let plan = plan(args)?;
-    let place = args.place.prepare("compare", &plan.engines())?;
-    if !args.output.quiet {
-        output::note(&report::effective_config(&plan.config()));
-    }
-    let congestion = Some(plan.config().congestion_control);
-    let found = host::forewarnings(&plan.question(), congestion, &host::PLANNED);
-    for forewarning in plan.forewarnings().into_iter().chain(found) {
-        output::warn(&forewarning);
-    }
-    let mut watcher = Watcher::new(&signals, args.output.quiet);
-    let measured = run_cost(
-        &plan,
-        &place.executable,
-        place.ring_features.clone(),
-        &mut watcher,
+    let run = &args.cost.run;
+    let place = run.prepare("compare", &plan.engines())?;
+    let config = plan.config();
+    run.note(&report::effective_config(&config));
+    let congestion = Some(config.congestion_control);
+    forewarn(
+        plan.forewarnings(),
+        Some(&plan.question()),
+        congestion,
+        &host::PLANNED,
     );
-    watcher.finish();
-    let (record, ended) = measured.map_err(|error| Failure::Host(error.to_string()))?;
-    place.finish(args.output, record, ended)
+    place.measure(&signals, |place, watcher| {
+        run_cost(
+            &plan,
+            &place.executable,
+            place.ring_features.clone(),
+            watcher,
+        )
+    })
 }
 
 fn plan(args: &CompareArgs) -> Result<CostPlan, Failure> {
-    let budget = args.budget.budget(&args.arms)?;
-    let timers = args.engine.timers()?;
-    let congestion = host::congestion(args.engine.congestion.as_deref())?;
-    let facts = HostFacts::read().map_err(|error| Failure::Host(error.to_string()))?;
-    let engine = args.engine.config();
+    let budget = args.cost.budget.budget(&args.arms)?;
+    let options = args.cost.options(&args.arms, budget)?;
+    let engine = args.cost.engine.kernel.config();
     let engines = match &args.engines {
         None => vec![engine],
         Some(kinds) => kinds
@@ -116,31 +97,17 @@ fn plan(args: &CompareArgs) -> Result<CostPlan, Failure> {
     let options = CostOptions {
         connections: args.connections,
         quick: args.quick,
-        arms: args.arms.clone(),
         engines,
-        driver: args.engine.driver,
-        budget,
         steady: args.steady,
         settle: args.settle,
         rounds: args.rounds,
         ramp: args
             .ramp_rate
             .map_or(RampRate::OverInterval, RampRate::PerSecond),
-        in_flight: args.bounds.in_flight,
-        memory_limit: args.bounds.memory_limit,
-        tick: args.engine.tick.as_duration(),
-        phases: args.engine.phases,
-        timers,
-        server_cores: cores_or_all(args.server_cores.server_cores.as_ref()),
-        load_cores: cores_or_all(args.load_cores.load_cores.as_ref()),
-        congestion: congestion.unwrap_or_default(),
-        keepalive_side: args.engine.keepalive_side,
-        keepalive_spread_s: args.engine.keepalive_spread.unwrap_or(0),
         path: args.path,
         no_rung: args.no_rung,
-        seed: args.seed.seed.unwrap_or_else(rand::random),
-        label: args.place.label.clone(),
-        command: std::env::args().collect::<Vec<_>>().join(" "),
+        ..options
     };
+    let facts = HostFacts::read().map_err(|error| Failure::Host(error.to_string()))?;
     CostPlan::new(options, facts).map_err(Failure::Host)
 }

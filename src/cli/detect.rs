@@ -2,11 +2,10 @@
 //!
 //! Does not measure: [`crate::experiment`] does.
 
-use super::flags::{BudgetFlags, OutputFlags, SeedFlag};
-use super::place::PlaceFlags;
-use super::progress::Watcher;
+use super::flags::BudgetFlags;
+use super::place::{RunFlags, command_line, forewarn};
 use super::signals::Signals;
-use super::{Failure, host, laboratory, output, parse};
+use super::{Failure, choices, host, laboratory, parse};
 use crate::arm::{Arm, Budget};
 use crate::bank::{EngineConfig, EngineKind};
 use crate::experiment::{
@@ -29,73 +28,64 @@ const QUICK_BUDGET: (Duration, u32) = (Duration::from_secs(4), 2);
 /// bound that the settings and the kernel's rules give. No packet leaves the namespaces, and they end with the run.
 /// Needs root, or a kernel that lets users make user namespaces; `nft` for the faults between the hosts.
 #[derive(Debug, Args)]
+#[command(after_help = super::VALUES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct DetectArgs {
-    /// Mechanisms, in the order reported
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::arm(),
+    /// Mechanisms (arms) in the order reported
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = choices::arm(),
           default_values_t = Arm::ALL)]
     arms: Vec<Arm>,
     /// Faults to make
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::fault(),
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = choices::fault(),
           default_values_t = Fault::ALL)]
     faults: Vec<Fault>,
-    /// Make no fault, but stresses
+    /// Make no faults; the stresses stay
     #[arg(long, conflicts_with = "faults")]
     no_faults: bool,
-    /// Make no stress (outage, loss, starvation, pause)
+    /// Make no stresses (outage, loss, starvation, pause), in which all peers live
     #[arg(long)]
     no_stress: bool,
-    /// Leave out the kernel's rules, the claims and the curve over the threshold
+    /// Leave out the trials of the kernel's rules, of common claims and of other detection thresholds
     #[arg(long)]
     no_debate: bool,
-    /// Connections of each mechanism in each trial [default: 200; 60 with --quick]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=5000))]
+    /// Connections of each mechanism in each trial, 1 to 5000 [default: 200; 60 with --quick]
+    #[arg(long, value_name = "N", value_parser = parse::lab_connections, allow_hyphen_values = true)]
     connections: Option<u64>,
-    /// A verdict within 4 s, fewer connections, under 90 seconds
+    /// A verdict within 4 s and fewer connections; under 90 seconds
     #[arg(long)]
     quick: bool,
-    /// Trials at once, each with a laboratory of its own [default: 4; 8 with --quick]
+    /// Trials at once, each with a laboratory of its own, 1 to 64 [default: 4; 8 with --quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     parallel: Option<u16>,
     #[command(flatten)]
     budget: BudgetFlags,
-    /// How the kernel is spoken to: io_uring with polls, io_uring with multishot receives, or epoll, the reference
-    #[arg(long, default_value = "uring", value_parser = parse::engine())]
+    /// How the kernel is spoken to
+    #[arg(long, default_value = "uring", value_parser = choices::engine(), help_heading = "Engine")]
     engine: EngineKind,
-    /// How often a core thread looks at its ring, 1ms to 1s
+    /// How often a core thread looks at its rings, 1ms to 1s
     #[arg(long, value_name = "TIME", default_value = "8ms", value_parser = parse::tick,
-          allow_hyphen_values = true)]
+          allow_hyphen_values = true, help_heading = "Engine")]
     tick: Nanos,
     #[command(flatten)]
-    seed: SeedFlag,
-    #[command(flatten)]
-    place: PlaceFlags,
-    #[command(flatten)]
-    output: OutputFlags,
+    run: RunFlags,
 }
 
 pub(super) fn run(args: &DetectArgs) -> Result<(), Failure> {
     let laboratory = laboratory::enter()?;
     let signals = Signals::register()?;
     let plan = plan(args)?;
-    let place = args.place.prepare("detect", &[args.engine])?;
-    for forewarning in host::forewarnings(&plan.question(), host::congestion(None)?, &[]) {
-        output::warn(&forewarning);
-    }
-    let mut watcher = Watcher::new(&signals, args.output.quiet);
-    if !args.output.quiet {
-        output::note(&format!("about {} s", plan.span().as_secs()));
-    }
-    let measured = run_detect(
-        &plan,
-        &place.executable,
-        place.ring_features.clone(),
-        laboratory,
-        &mut watcher,
+    let place = args.run.prepare("detect", &[args.engine])?;
+    forewarn(
+        Vec::new(),
+        Some(&plan.question()),
+        host::congestion(None)?,
+        &[],
     );
-    watcher.finish();
-    let (record, ended) = measured.map_err(|error| Failure::Host(error.to_string()))?;
-    place.finish(args.output, record, ended)
+    args.run.note(&format!("about {} s", plan.span().as_secs()));
+    place.measure(&signals, |place, watcher| {
+        let features = place.ring_features.clone();
+        run_detect(&plan, &place.executable, features, laboratory, watcher)
+    })
 }
 
 fn plan(args: &DetectArgs) -> Result<DetectPlan, Failure> {
@@ -133,9 +123,9 @@ fn plan(args: &DetectArgs) -> Result<DetectPlan, Failure> {
         tick: args.tick,
         congestion: host::congestion(None)?.unwrap_or_default(),
         cores: usable_cores(),
-        seed: args.seed.seed.unwrap_or_else(rand::random),
-        label: args.place.label.clone(),
-        command: std::env::args().collect::<Vec<_>>().join(" "),
+        seed: args.run.seed(),
+        label: args.run.label(),
+        command: command_line(),
     };
     Ok(DetectPlan::new(options, facts))
 }

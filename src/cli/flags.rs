@@ -3,6 +3,7 @@
 //! Does not read or change the host; [`super::host`] does. Each group is a clap `Args` to
 //! `flatten`. The doc comment of a field is its help text.
 
+use super::choices::{self, Structure};
 use super::{Failure, parse};
 use crate::arm::{Arm, Budget, BudgetError, KeepaliveSide};
 use crate::bank::{Driver, EngineConfig, EngineKind};
@@ -12,7 +13,7 @@ use crate::socket::keepalive::Keepalive;
 use crate::units::Nanos;
 use crate::wheel::TimersKind;
 use clap::{Args, ValueEnum};
-use parse::{CoreList, Structure};
+use parse::CoreList;
 use std::time::Duration;
 
 /// Time of a sweep's pass unless told otherwise.
@@ -22,11 +23,13 @@ const SWEEP_PERIOD: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Detection")]
 pub struct BudgetFlags {
-    /// Find a dead peer within this after its last sign of life [default: 9s; scale: 2m]
+    /// Find a dead peer within this after its last sign of life
+    /// [default: 9s; scale: 2m, or 9s with --quick; detect: 4s with --quick]
     #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true,
           conflicts_with_all = ["interval", "timeout", "preset"])]
     pub detect_within: Option<Duration>,
-    /// Intervals of silence that make the verdict [default: 3; scale: 4]
+    /// Intervals of silence that make the verdict, 2 to 100
+    /// [default: 3; scale: 4, or 3 with --quick; detect: 2 with --quick]
     #[arg(long, value_name = "N", value_parser = parse::misses, allow_hyphen_values = true,
           conflicts_with_all = ["interval", "timeout", "preset"])]
     pub misses: Option<u32>,
@@ -38,11 +41,11 @@ pub struct BudgetFlags {
     #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true,
           requires = "interval", conflicts_with = "preset")]
     pub timeout: Option<Duration>,
-    /// A named budget [default: strict; scale: none of them, unless --quick]
+    /// A named budget instead; `strict` is what most commands take by default
     #[arg(long, value_enum)]
     pub preset: Option<Preset>,
-    /// Keepalive's own numbers, IDLE/INTERVAL/COUNT (20s/5s/3), instead of those the budget gives; the heartbeats keep
-    /// the budget's
+    /// Keepalive's own numbers, IDLE/INTERVAL/COUNT in whole seconds (20s/5s/3), instead of those the budget gives; the
+    /// heartbeats keep the budget's
     #[arg(long, value_name = "NUMBERS", value_parser = parse::keepalive, allow_hyphen_values = true)]
     pub keepalive: Option<Keepalive>,
 }
@@ -99,15 +102,15 @@ impl BudgetFlags {
     }
 }
 
-/// How both halves pass the time and set their sockets up.
+/// How both halves speak to the kernel: all that matters where no mechanism runs.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Engine")]
-pub struct EngineFlags {
-    /// How the kernel is spoken to: io_uring with polls, io_uring with multishot receives, or epoll, the reference
-    #[arg(long, default_value = "uring", value_parser = parse::engine())]
+pub struct KernelFlags {
+    /// How the kernel is spoken to
+    #[arg(long, default_value = "uring", value_parser = choices::engine())]
     pub engine: EngineKind,
-    /// What a thread sleeps on: its core's tick, with all rings of the core in one thread, or one ring's events
-    #[arg(long, default_value = "tick", value_parser = parse::driver())]
+    /// What a core thread sleeps on
+    #[arg(long, default_value = "tick", value_parser = choices::driver())]
     pub driver: Driver,
     /// Entries of each completion queue, 1 to 8192; a small one overflows, which is counted [default: 8192]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8192))]
@@ -120,23 +123,45 @@ pub struct EngineFlags {
     #[arg(long, value_name = "TIME", default_value = "8ms", value_parser = parse::tick,
           allow_hyphen_values = true)]
     pub tick: Nanos,
-    /// Whether heartbeats are spread over the interval, in no order or in that of connecting, or all leave at once
-    #[arg(long, default_value = "staggered", value_parser = parse::phases())]
-    pub phases: Phases,
-    /// What holds the deadlines: a timing wheel, to the tick, or a flat sweep over all of them
-    #[arg(long, default_value = "wheel", value_parser = parse::timers())]
-    pub timers: Structure,
-    /// Time in which a sweep looks at every deadline once; a verdict is late by up to as much
-    /// [default: 100ms]
-    #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true)]
-    pub sweep_period: Option<Duration>,
     /// TCP congestion control of every socket [default: cubic, or else the system's]
     #[arg(long, value_name = "NAME")]
     pub congestion: Option<String>,
+}
+
+impl KernelFlags {
+    /// The engine and its sizes.
+    #[must_use]
+    pub const fn config(&self) -> EngineConfig {
+        EngineConfig {
+            kind: self.engine,
+            completions: self.completion_entries,
+            buffers: self.receive_buffers,
+        }
+    }
+}
+
+/// How both halves pass the time and set their sockets up.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Engine")]
+pub struct EngineFlags {
+    /// How they speak to the kernel.
+    #[command(flatten)]
+    pub kernel: KernelFlags,
+    /// How heartbeats are spread over the interval
+    #[arg(long, default_value = "staggered", value_parser = choices::phases())]
+    pub phases: Phases,
+    /// What holds the deadlines
+    #[arg(long, default_value = "wheel", value_parser = choices::timers())]
+    pub timers: Structure,
+    /// For --timers sweep: the time in which it looks at every deadline once, a tick or more; a verdict is late by up to
+    /// as much [default: 100ms]
+    #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true)]
+    pub sweep_period: Option<Duration>,
     /// Whose sockets carry keepalive in the arms that have it
-    #[arg(long, default_value = "server", value_parser = parse::keepalive_side())]
+    #[arg(long, value_name = "END", default_value = "server", value_parser = choices::end())]
     pub keepalive_side: KeepaliveSide,
-    /// Give each connection an idle time of its own, up to so many whole seconds longer: a cure for bursts of probes
+    /// Give each connection's keepalive an idle time of its own, up to this much longer, 1s to 1h in whole seconds: it
+    /// thins bursts of probes [default: all alike]
     #[arg(long, value_name = "TIME", value_parser = parse::spread, allow_hyphen_values = true)]
     pub keepalive_spread: Option<u32>,
 }
@@ -154,27 +179,18 @@ impl EngineFlags {
             )),
             (Structure::Sweep, period) => {
                 // A tick longer than the default period makes a pass of its own.
-                let default = Nanos::from(SWEEP_PERIOD).max(self.tick);
+                let tick = self.kernel.tick;
+                let default = Nanos::from(SWEEP_PERIOD).max(tick);
                 let period = period.map_or(default, Nanos::from);
-                if period < self.tick {
+                if period < tick {
                     return Err(Failure::Usage(format!(
                         "--sweep-period must be at least a tick, {}",
-                        humantime::format_duration(self.tick.as_duration())
+                        humantime::format_duration(tick.as_duration())
                     )));
                 }
-                let period = u32::try_from(period.0 / self.tick.0).unwrap_or(u32::MAX);
+                let period = u32::try_from(period.0 / tick.0).unwrap_or(u32::MAX);
                 Ok(TimersKind::Sweep { period })
             }
-        }
-    }
-
-    /// The engine and its sizes.
-    #[must_use]
-    pub const fn config(&self) -> EngineConfig {
-        EngineConfig {
-            kind: self.engine,
-            completions: self.completion_entries,
-            buffers: self.receive_buffers,
         }
     }
 
@@ -192,7 +208,7 @@ impl EngineFlags {
             interval: budget.interval,
             idle_timeout: budget.idle_timeout,
             answer_timeout: budget.answer_timeout,
-            tick: self.tick,
+            tick: self.kernel.tick,
             phases: self.phases,
             timers,
             keepalive,
@@ -235,7 +251,7 @@ fn keepalive(arm: Arm, budget: &Budget, here: bool) -> Option<Keepalive> {
 /// How many connections.
 #[derive(Clone, Debug, Args)]
 pub struct ConnectionsFlag {
-    /// Connections to hold
+    /// Connections to hold, 1 to 10M
     #[arg(long, value_name = "N", default_value = "10k", value_parser = parse::connections,
           allow_hyphen_values = true)]
     pub connections: u64,
@@ -244,7 +260,7 @@ pub struct ConnectionsFlag {
 /// Where the server's threads run.
 #[derive(Clone, Debug, Args)]
 pub struct ServerCoresFlag {
-    /// Cores of the server, one thread and one listener each [default: all usable]
+    /// Cores of the server, one thread and one listener each (0,1) [default: all usable]
     #[arg(long, value_name = "LIST", value_parser = parse::cores, allow_hyphen_values = true)]
     pub server_cores: Option<CoreList>,
 }
@@ -252,9 +268,34 @@ pub struct ServerCoresFlag {
 /// Where the load generator's threads run.
 #[derive(Clone, Debug, Args)]
 pub struct LoadCoresFlag {
-    /// Cores of the load generator, one thread each [default: all usable]
+    /// Cores of the load generator, one thread each (0,1) [default: all usable]
     #[arg(long, value_name = "LIST", value_parser = parse::cores, allow_hyphen_values = true)]
     pub load_cores: Option<CoreList>,
+}
+
+/// Where the threads of both halves run.
+#[derive(Clone, Debug, Args)]
+pub struct BothCoresFlags {
+    /// The server's.
+    #[command(flatten)]
+    pub server_cores: ServerCoresFlag,
+    /// The load generator's.
+    #[command(flatten)]
+    pub load_cores: LoadCoresFlag,
+}
+
+impl BothCoresFlags {
+    /// The server's cores, never none.
+    #[must_use]
+    pub fn server(&self) -> Vec<usize> {
+        cores_or_all(self.server_cores.server_cores.as_ref())
+    }
+
+    /// The load generator's cores, never none.
+    #[must_use]
+    pub fn load(&self) -> Vec<usize> {
+        cores_or_all(self.load_cores.load_cores.as_ref())
+    }
 }
 
 /// The cores named, or else all that may be used; never empty.
@@ -267,7 +308,7 @@ pub fn cores_or_all(named: Option<&CoreList>) -> Vec<usize> {
 /// How fast connections are opened.
 #[derive(Clone, Debug, Args)]
 pub struct RampFlag {
-    /// Connections opened per second (5k, 5k/s) [default: as fast as they are accepted]
+    /// Connections opened per second, written 5k or 5k/s [default: as fast as they are accepted]
     #[arg(long, value_name = "N/s", value_parser = parse::rate, allow_hyphen_values = true)]
     pub ramp_rate: Option<u64>,
 }
@@ -275,10 +316,10 @@ pub struct RampFlag {
 /// What a ramp may not exceed.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct RampBounds {
-    /// Connects unanswered at once, per core thread [default: 256, or the accept queue if that is shorter]
+    /// Connects unanswered at once, per core thread of the load generator [default: 256, or the accept queue if that is shorter]
     #[arg(long, value_name = "N", value_parser = parse::connections, allow_hyphen_values = true)]
     pub in_flight: Option<u64>,
-    /// Take at most this much memory for connections (200MiB, 20GiB), kernel included, and open no more then
+    /// Take at most this much memory for connections, kernel included, and open no more then; 1MiB or more
     /// [default: what the host has, less a reserve]
     #[arg(long, value_name = "SIZE", value_parser = parse::size, allow_hyphen_values = true)]
     pub memory_limit: Option<u64>,
@@ -287,7 +328,7 @@ pub struct RampBounds {
 /// What makes two runs alike.
 #[derive(Clone, Debug, Args)]
 pub struct SeedFlag {
-    /// Seed of everything drawn at random [default: drawn, and recorded]
+    /// Seed of everything drawn at random, a whole number [default: drawn, and recorded]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 }
@@ -296,7 +337,7 @@ pub struct SeedFlag {
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputFlags {
-    /// Print the result as JSON; the text then goes to standard error
+    /// Print the result as JSON, and nothing else on standard output
     #[arg(long)]
     pub json: bool,
     /// No settings and no progress, only warnings and the result

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 /// Open connections to a server and hold them: the load generator's half, by hand
 #[derive(Debug, Args)]
+#[command(after_help = super::VALUES)]
 pub(super) struct LoadArgs {
     /// Where to connect to: one or more addresses, used in turn, or loopback:PORT
     ///
@@ -43,11 +44,11 @@ pub(super) struct LoadArgs {
     ramp: RampFlag,
     #[command(flatten)]
     bounds: RampBounds,
-    /// Pause between the last connect and the first recorded heartbeat
+    /// Wait between the last connection and the first recorded heartbeat
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse::pause,
           allow_hyphen_values = true)]
     settle: Duration,
-    /// End connections with a reset (RST), which leaves nothing behind in `TIME_WAIT`
+    /// End connections with a RST instead of a FIN, which leaves nothing behind in TIME-WAIT
     #[arg(long)]
     abort: bool,
     #[command(flatten)]
@@ -65,7 +66,7 @@ pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
     let budget = args.half.budget.budget(&[args.half.arm])?;
     let timers = args.half.engine.timers()?;
     let signals = Signals::register()?;
-    let nofile = host::prepare(args.half.engine.engine)?;
+    let nofile = host::prepare(args.half.engine.kernel.engine)?;
     let config = configure(args, &budget, timers, nofile)?;
     let both_ends = config
         .targets
@@ -87,7 +88,7 @@ pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
         &load.opening,
     )?;
     let (opened, ended) = hold(args, &mut session, &mut ramp)?;
-    let (before, last) = session.drain(args.half.engine.tick)?;
+    let (before, last) = session.drain(args.half.engine.kernel.tick)?;
     let mut audit = Audit::of(config.connections, &before.totals);
     if config.reconnect.is_some() {
         audit = audit.returning(&before.totals);
@@ -132,13 +133,13 @@ fn configure(
         ramp_rate: args.ramp.ramp_rate,
         in_flight: in_flight.unwrap_or_else(|| IN_FLIGHT.min(host::accept_queue())),
         cores: cores_or_all(args.cores.load_cores.as_ref()),
-        engine: half.engine.config(),
-        driver: half.engine.driver,
+        engine: half.engine.kernel.config(),
+        driver: half.engine.kernel.driver,
         nofile,
         settings: half.settings(half.arm.load_role(), budget, timers, keepalive.is_some()),
         keepalive,
         user_timeout_ms: half.engine.load_user_timeout(half.arm, budget),
-        congestion: host::congestion(half.engine.congestion.as_deref())?,
+        congestion: host::congestion(half.engine.kernel.congestion.as_deref())?,
         keepalive_spread_s: half.engine.keepalive_spread.unwrap_or(0),
         abort: args.abort,
         reconnect: args.reconnect.backoff(),

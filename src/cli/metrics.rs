@@ -33,7 +33,7 @@ pub(super) fn start(flags: &HalfFlags, role: &str) -> Result<Option<Exporter>, F
         labels.extend(option_env!("RINGBEAT_COMMIT").map(|commit| ("revision", commit.to_owned())));
         labels.push(("role", role.to_owned()));
         labels.push(("arm", flags.arm.to_string()));
-        labels.push(("engine", flags.engine.engine.name().to_owned()));
+        labels.push(("engine", flags.engine.kernel.engine.name().to_owned()));
         labels
     };
     let exporter = listen(asked, |address| Exporter::start(address, build()))?;

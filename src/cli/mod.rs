@@ -9,7 +9,9 @@
 
 mod advise;
 mod audit;
+pub mod choices;
 mod compare;
+mod cost;
 mod detect;
 mod doctor;
 pub mod flags;
@@ -42,6 +44,11 @@ use std::process::ExitCode;
 const EXIT_CODES: &str = "\
 Exit codes: 0 good, 1 the run did not hold its checks, 2 usage, 3 this host cannot do it (the \
 remedy is printed), 130 and 143 interrupted (the report is printed all the same).";
+
+/// How values are written, for those who have not read the manual.
+const VALUES: &str = "\
+Values: TIME is a number with a unit (8ms, 9s, 2m, 1h), SIZE too (200MiB, 20GiB), N connections may be written 10k or \
+1.5M, a LIST is separated by commas. `ringbeat --help` lists the exit codes.";
 
 /// Heartbeats in the application or keepalive in the kernel, measured.
 #[derive(Debug, Parser)]
@@ -142,6 +149,9 @@ pub fn run() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod help_tests;
 
 #[cfg(test)]
 mod tests {

@@ -1,16 +1,11 @@
 //! From the text of one argument to a checked value, with a sentence when it is none.
 //!
-//! Does not look at two arguments together; [`super::flags`] does.
+//! Does not look at two arguments together, [`super::flags`] does, nor at names, [`super::choices`] does.
 
-use crate::arm::{Arm, KeepaliveSide};
-use crate::bank::{Driver, EngineKind};
-use crate::experiment::doctor::Side;
-use crate::experiment::{Fault, FloorSize, NetworkPath, Want, Way};
+use crate::experiment::{FloorSize, Want};
 use crate::os::cores::usable_cores;
-use crate::shard::Phases;
 use crate::socket::keepalive::Keepalive;
 use crate::units::{HumanCount, Nanos, parse_bytes, parse_count, parse_duration};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -27,10 +22,21 @@ pub fn connections(text: &str) -> Result<u64, String> {
     match parse_count(text)? {
         0 => Err("at least 1 is needed".to_owned()),
         count if count > MOST_CONNECTIONS => Err(format!(
-            "at most {} are taken",
+            "at most {} can be asked for",
             HumanCount(MOST_CONNECTIONS)
         )),
         count => Ok(count),
+    }
+}
+
+/// Connections of a trial in the fault lab, 1 to 5000.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn lab_connections(text: &str) -> Result<u64, String> {
+    match parse_count(text)? {
+        count @ 1..=5_000 => Ok(count),
+        _ => Err("it must be 1 to 5000".to_owned()),
     }
 }
 
@@ -52,7 +58,9 @@ pub fn rate(text: &str) -> Result<u64, String> {
 /// A sentence for the user.
 pub fn size(text: &str) -> Result<u64, String> {
     match parse_bytes(text)? {
-        bytes if bytes < 1 << 20 => Err("at least 1MiB is needed".to_owned()),
+        bytes if bytes < 1 << 20 => {
+            Err("at least 1MiB is needed: write 200MiB or 20GiB".to_owned())
+        }
         bytes => Ok(bytes),
     }
 }
@@ -66,15 +74,6 @@ pub fn rung(text: &str) -> Result<Want, String> {
         return Ok(Want::Max);
     }
     connections(text).map(Want::Count)
-}
-
-/// Which ends of the connections are here.
-pub fn side() -> impl TypedValueParser<Value = Side> {
-    let all = [Side::Both, Side::Server, Side::Load];
-    PossibleValuesParser::new(all.map(Side::name)).map(move |name| {
-        let named = all.into_iter().find(|side| side.name() == name);
-        named.unwrap_or(Side::Both)
-    })
 }
 
 /// Numbers of pairs at which the floor is measured.
@@ -100,7 +99,7 @@ pub fn floor(text: &str) -> Result<FloorSizes, String> {
 pub fn duration(text: &str) -> Result<Duration, String> {
     let span = parse_duration(text)?;
     if span.is_zero() {
-        return Err("it must be more than zero".to_owned());
+        return Err("it must be more than zero: write 8ms, 30s or 2m".to_owned());
     }
     if span > LONGEST {
         return Err("it must be at most a year, 365days".to_owned());
@@ -148,7 +147,9 @@ pub fn backoff(text: &str) -> Result<Delays, String> {
     };
     let (base_ms, cap_ms) = (millis(base)?, millis(cap)?);
     if base_ms > cap_ms {
-        return Err(format!("the first wait, {base}, is above the cap, {cap}"));
+        return Err(format!(
+            "the first wait, {base}, is above the cap, {cap}: write the shorter one first"
+        ));
     }
     Ok(Delays { base_ms, cap_ms })
 }
@@ -190,7 +191,7 @@ pub fn keepalive(text: &str) -> Result<Keepalive, String> {
     let count = count
         .trim()
         .parse()
-        .map_err(|_| format!("`{count}` is no number of probes"))?;
+        .map_err(|_| format!("`{count}` is no number of probes: write 20s/5s/3"))?;
     Keepalive::new(whole_seconds(idle)?, whole_seconds(interval)?, count)
         .map_err(|error| error.to_string())
 }
@@ -251,18 +252,6 @@ fn cores_among(text: &str, usable: &[usize]) -> Result<CoreList, String> {
     Ok(CoreList(cores))
 }
 
-/// An arm by its name.
-#[must_use]
-pub fn arm() -> impl TypedValueParser<Value = Arm> {
-    PossibleValuesParser::new(Arm::ALL.map(Arm::name)).try_map(|name| name.parse::<Arm>())
-}
-
-/// A fault of the lab by its name.
-#[must_use]
-pub fn fault() -> impl TypedValueParser<Value = Fault> {
-    PossibleValuesParser::new(Fault::ALL.map(Fault::name)).try_map(|name| name.parse::<Fault>())
-}
-
 /// Rounds of a comparison, 1 to 100.
 ///
 /// # Errors
@@ -273,74 +262,6 @@ pub fn rounds(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|rounds| (1..=100).contains(rounds))
         .ok_or_else(|| "it must be 1 to 100".to_owned())
-}
-
-/// Whose sockets carry keepalive.
-#[must_use]
-pub fn keepalive_side() -> impl TypedValueParser<Value = KeepaliveSide> {
-    PossibleValuesParser::new(KeepaliveSide::ALL.map(KeepaliveSide::name)).map(|name| {
-        let named = KeepaliveSide::ALL
-            .into_iter()
-            .find(|side| side.name() == name);
-        named.unwrap_or_default()
-    })
-}
-
-/// A way of backing off, by its name.
-#[must_use]
-pub fn way() -> impl TypedValueParser<Value = Way> {
-    PossibleValuesParser::new(Way::ALL.map(Way::name)).try_map(|name| name.parse::<Way>())
-}
-
-/// What lies between the halves.
-#[must_use]
-pub fn path() -> impl TypedValueParser<Value = NetworkPath> {
-    PossibleValuesParser::new(NetworkPath::ALL.map(NetworkPath::name))
-        .map(|name| name.parse().unwrap_or_default())
-}
-
-/// How heartbeats are spread over the interval.
-#[must_use]
-pub fn phases() -> impl TypedValueParser<Value = Phases> {
-    PossibleValuesParser::new(["staggered", "in-order", "aligned"]).map(|name| {
-        match name.as_str() {
-            // Among how many is known once all flags are.
-            "in-order" => Phases::InOrder { of: 1 },
-            "aligned" => Phases::Aligned,
-            _ => Phases::Staggered,
-        }
-    })
-}
-
-/// An engine by its name.
-#[must_use]
-pub fn engine() -> impl TypedValueParser<Value = EngineKind> {
-    PossibleValuesParser::new(EngineKind::ALL.map(EngineKind::name))
-        .try_map(|name| name.parse::<EngineKind>())
-}
-
-/// A driver by its name.
-#[must_use]
-pub fn driver() -> impl TypedValueParser<Value = Driver> {
-    PossibleValuesParser::new(Driver::ALL.map(Driver::name)).try_map(|name| name.parse::<Driver>())
-}
-
-/// Which structure holds the deadlines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Structure {
-    /// A timing wheel.
-    Wheel,
-    /// A flat sweep.
-    Sweep,
-}
-
-/// A structure by its name.
-#[must_use]
-pub fn timers() -> impl TypedValueParser<Value = Structure> {
-    PossibleValuesParser::new(["wheel", "sweep"]).map(|name| match name.as_str() {
-        "sweep" => Structure::Sweep,
-        _ => Structure::Wheel,
-    })
 }
 
 #[cfg(test)]
@@ -408,6 +329,11 @@ mod tests {
     fn bounds_hold_at_both_ends() {
         assert!(connections("0").is_err() && connections("10M").is_ok());
         assert!(connections("10000001").is_err());
+        assert!(lab_connections("0").is_err() && lab_connections("5001").is_err());
+        assert_eq!(
+            (lab_connections("1"), lab_connections("5k")),
+            (Ok(1), Ok(5_000))
+        );
         assert!(rate("0/s").is_err() && rate("/s").is_err() && rate("-1").is_err());
         assert!(rung("0").is_err() && rung("11M").is_err() && rung("top").is_err());
         assert!(floor("0").is_err() && floor("").is_err() && floor("1k,none").is_err());

@@ -3,11 +3,14 @@
 //! Does not measure. Everything that can be refused is refused before the first connection, the output folder
 //! included; what was measured before an interruption is kept, marked partial.
 
-use super::flags::OutputFlags;
+use super::flags::{OutputFlags, SeedFlag};
+use super::progress::Watcher;
+use super::signals::Signals;
 use super::{Failure, host, output};
 use crate::bank::EngineKind;
 use crate::clock::wall_rfc3339;
 use crate::experiment::ExperimentError;
+use crate::experiment::doctor::Question;
 use crate::os::lock::HostLock;
 use crate::record::{Record, Warning};
 use crate::report::{self, ResultFolder};
@@ -19,22 +22,46 @@ use std::path::PathBuf;
 const LOCK: &str = "ringbeat-measures";
 /// Where results go unless told otherwise.
 const DEFAULT_OUT: &str = "ringbeat-out";
+/// Checks that did not hold, of which the last line names so many; the report has all.
+const CAUSES: usize = 3;
 
-/// Where the results go, and beside whom.
+/// Flags of every measuring command: what is drawn, where the results go and beside whom, what is said where.
 #[derive(Debug, Args)]
-pub(super) struct PlaceFlags {
-    /// Folder for the results; never overwritten, `.2` is next [default: ringbeat-out/COMMAND-DATE]
+#[command(next_help_heading = "Run")]
+pub(super) struct RunFlags {
+    #[command(flatten)]
+    seed: SeedFlag,
+    /// Folder for the results; one that is there is left alone and NAME.2 is made [default: ringbeat-out/COMMAND-DATE]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// A name for the run, kept in the record
+    /// A name for the run, kept in its record
     #[arg(long, value_name = "TEXT")]
-    pub(super) label: Option<String>,
+    label: Option<String>,
     /// Run although another ringbeat measures on this host; both results suffer
     #[arg(long)]
     alongside: bool,
+    #[command(flatten)]
+    output: OutputFlags,
 }
 
-impl PlaceFlags {
+impl RunFlags {
+    /// The seed asked for, or else one drawn, another at each call.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed.seed.unwrap_or_else(rand::random)
+    }
+
+    /// The run's name.
+    pub(super) fn label(&self) -> Option<String> {
+        self.label.clone()
+    }
+
+    /// Says what a quiet run keeps to itself.
+    pub(super) fn note(&self, text: &str) {
+        if !self.output.quiet {
+            output::note(text);
+        }
+    }
+
     /// Proves the rings, takes the lock and reserves the folder for `command`.
     pub(super) fn prepare(&self, command: &str, engines: &[EngineKind]) -> Result<Place, Failure> {
         let ring_features = host::prove(engines)?;
@@ -63,7 +90,26 @@ impl PlaceFlags {
             ring_features,
             lock,
             folder,
+            output: self.output,
         })
+    }
+}
+
+/// The command line as typed.
+pub(super) fn command_line() -> String {
+    std::env::args().collect::<Vec<_>>().join(" ")
+}
+
+/// Says before a run what its plan foresees, and then what the doctor finds for `question`, but for what is in `said`.
+pub(super) fn forewarn(
+    foreseen: Vec<String>,
+    question: Option<&Question>,
+    congestion: Option<String>,
+    said: &[&str],
+) {
+    let found = question.map(|question| host::forewarnings(question, congestion, said));
+    for forewarning in foreseen.into_iter().chain(found.unwrap_or_default()) {
+        output::warn(&forewarning);
     }
 }
 
@@ -76,20 +122,32 @@ pub(super) struct Place {
     pub(super) ring_features: BTreeMap<String, String>,
     lock: Option<HostLock>,
     folder: ResultFolder,
+    output: OutputFlags,
 }
 
 impl Place {
-    /// Writes the folder, prints the result, and says how it ended.
-    pub(super) fn finish(
+    /// Runs `experiment` with its progress shown, and keeps what it measured.
+    pub(super) fn measure(
         self,
-        flags: OutputFlags,
-        mut record: Record,
-        ended: Option<ExperimentError>,
+        signals: &Signals,
+        experiment: impl FnOnce(
+            &Self,
+            &mut Watcher<'_>,
+        ) -> Result<(Record, Option<ExperimentError>), ExperimentError>,
     ) -> Result<(), Failure> {
+        let mut watcher = Watcher::new(signals, self.output.quiet);
+        let measured = experiment(&self, &mut watcher);
+        watcher.finish();
+        let (record, ended) = measured.map_err(|error| Failure::Host(error.to_string()))?;
+        self.finish(record, ended)
+    }
+
+    /// Writes the folder, prints the result, and says how it ended.
+    fn finish(self, mut record: Record, ended: Option<ExperimentError>) -> Result<(), Failure> {
         if self.lock.is_none() {
             record.warnings.push(alongside());
         }
-        let text = if flags.json {
+        let text = if self.output.json {
             serde_json::to_string_pretty(&record).map_err(|error| {
                 Failure::Run(format!(
                     "the record does not serialise ({error}); this is a defect, please report it"
@@ -130,14 +188,21 @@ fn failure(error: &ExperimentError) -> Failure {
 /// How a whole run ends.
 fn verdict(record: &Record) -> Result<(), Failure> {
     if !record.valid {
-        let why: Vec<&str> = record
+        let mut why: Vec<&str> = record
             .warnings
             .iter()
             .filter(|warning| warning.invalidates)
             .map(|warning| warning.message.as_str())
             .collect();
+        let more = why.len().saturating_sub(CAUSES);
+        why.truncate(CAUSES);
+        let more = match more {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
         return Err(Failure::Run(format!(
-            "the run did not hold its checks, so its numbers are not to be quoted: {}; the report says at each what to do",
+            "the run did not hold its checks, so its numbers are not to be quoted: {}{more}. The report says at each what to \
+             do",
             why.join("; ")
         )));
     }

@@ -17,7 +17,7 @@ pub(super) struct ReconnectFlags {
     /// Open connections anew that were lost, with capped exponential backoff and full jitter
     #[arg(long)]
     pub(super) reconnect: bool,
-    /// The longest wait before the first attempt, doubled after each until it is the second
+    /// The longest wait before the first attempt is BASE; it doubles after each, up to CAP; whole milliseconds
     #[arg(long, value_name = "BASE..CAP", default_value = "100ms..10s", value_parser = parse::backoff,
           allow_hyphen_values = true, requires = "reconnect")]
     backoff: Delays,

@@ -59,7 +59,9 @@ pub(super) fn source(text: &str) -> Result<Ipv4Addr, String> {
         .parse()
         .map_err(|_| format!("`{text}` is not an IPv4 address, such as 10.0.0.9"))?;
     if address.is_unspecified() || address.is_multicast() || address.is_broadcast() {
-        return Err(format!("no connection can come from {address}"));
+        return Err(format!(
+            "no connection can come from {address}: give an address of this host, see `ip -4 address`"
+        ));
     }
     Ok(address)
 }

@@ -2,18 +2,14 @@
 //!
 //! Does not measure: [`crate::experiment`] does.
 
-use super::flags::{
-    BudgetFlags, EngineFlags, LoadCoresFlag, OutputFlags, RampBounds, RampFlag, SeedFlag,
-    ServerCoresFlag, cores_or_all,
-};
-use super::place::PlaceFlags;
-use super::progress::Watcher;
+use super::cost::CostFlags;
+use super::flags::RampFlag;
+use super::place::forewarn;
 use super::signals::Signals;
-use super::{Failure, host, output, parse};
+use super::{Failure, choices, host, parse};
 use crate::arm::{Arm, Budget};
 use crate::experiment::{
-    CostOptions, HostFacts, NetworkPath, RampRate, ScaleError, ScaleOptions, ScalePlan, Want,
-    run_scale,
+    CostOptions, HostFacts, RampRate, ScaleError, ScaleOptions, ScalePlan, Want, run_scale,
 };
 use crate::report;
 use crate::units::Nanos;
@@ -34,26 +30,27 @@ const SAID: &str = "tcp_ehash_entries";
 /// every rung what each arm costs net of the control, memory per connection, RTT and connect rate. Ramps stop before
 /// memory ends. Beside it stands the floor: the same exchange with nothing but its system calls.
 #[derive(Debug, Args)]
+#[command(after_help = super::VALUES)]
 pub(super) struct ScaleArgs {
     /// Connections of each rung; `max` is what the machine holds
     /// [default: 10k,30k,100k,300k,1M,max; 1k,3k,10k with --quick; 100k for a tick sweep]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::rung)]
     ladder: Vec<Want>,
-    /// End the ladder at this many connections
+    /// End the ladder at this many connections, 1 to 10M
     #[arg(long, value_name = "N", value_parser = parse::connections, allow_hyphen_values = true)]
     up_to: Option<u64>,
-    /// Arms in the order reported; `none` is always run, every cost is net of it
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::arm(),
+    /// Mechanisms (arms) in the order reported; `none`, the control, is always run, and every cost is net of it
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = choices::arm(),
           default_values_t = Arm::COMPARED)]
     arms: Vec<Arm>,
-    /// A small ladder with the strict detection budget, some minutes
+    /// A small ladder with the strict detection budget; some minutes
     #[arg(long)]
     quick: bool,
-    /// Compare lengths of the tick at one rung instead of climbing [ticks when none are given: 1ms to 32ms, doubling]
+    /// Compare lengths of the tick, 1ms to 1s each, at one rung instead of climbing [ticks when none are given: 1ms to 32ms, doubling]
     #[arg(long, value_name = "LIST", num_args = 0..=1, default_missing_value = TICKS,
           value_delimiter = ',', value_parser = parse::tick)]
     tick_sweep: Option<Vec<Nanos>>,
-    /// Hold the top rung with heartbeats for this long, in one window more, and audit it
+    /// Hold the top rung with heartbeats for this long, in one window more, and audit it [default: no such window]
     #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true,
           conflicts_with = "tick_sweep")]
     hold: Option<Duration>,
@@ -71,72 +68,46 @@ pub(super) struct ScaleArgs {
     /// out each connection's first exchange; 500ms for the others]
     #[arg(long, value_name = "TIME", value_parser = parse::pause, allow_hyphen_values = true)]
     settle: Option<Duration>,
-    /// Rounds at each rung, each with every arm once
+    /// Rounds at each rung, each with every arm once, 1 to 100
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse::rounds, allow_hyphen_values = true)]
     rounds: u32,
     #[command(flatten)]
     ramp: RampFlag,
     #[command(flatten)]
-    bounds: RampBounds,
-    #[command(flatten)]
-    budget: BudgetFlags,
-    #[command(flatten)]
-    engine: EngineFlags,
-    #[command(flatten)]
-    server_cores: ServerCoresFlag,
-    #[command(flatten)]
-    load_cores: LoadCoresFlag,
-    #[command(flatten)]
-    seed: SeedFlag,
-    #[command(flatten)]
-    place: PlaceFlags,
-    #[command(flatten)]
-    output: OutputFlags,
+    cost: CostFlags,
 }
 
 pub(super) fn run(args: &ScaleArgs) -> Result<(), Failure> {
     let signals = Signals::register()?;
     let plan = plan(args)?;
     let config = plan.config().map_err(Failure::Host)?;
-    let place = args.place.prepare("scale", &[args.engine.engine])?;
-    if !args.output.quiet && !args.only_floor {
-        output::note(&report::effective_config(&config));
-        for line in plan.preview() {
-            output::note(&line);
-        }
-    }
+    let run = &args.cost.run;
+    let place = run.prepare("scale", &[args.cost.engine.kernel.engine])?;
     if !args.only_floor {
+        run.note(&report::effective_config(&config));
+        for line in plan.preview() {
+            run.note(&line);
+        }
         let congestion = Some(config.congestion_control);
         let said = [&host::PLANNED[..], &[SAID]].concat();
-        let found = plan
-            .question()
-            .map(|question| host::forewarnings(&question, congestion, &said));
-        let found = found.into_iter().flatten();
-        for forewarning in plan.forewarnings().into_iter().chain(found) {
-            output::warn(&forewarning);
-        }
+        let question = plan.question();
+        forewarn(plan.forewarnings(), question.as_ref(), congestion, &said);
     }
-    let mut watcher = Watcher::new(&signals, args.output.quiet);
-    let measured = run_scale(
-        &plan,
-        &place.executable,
-        place.ring_features.clone(),
-        &mut watcher,
-    );
-    watcher.finish();
-    let (record, ended) = measured.map_err(|error| Failure::Host(error.to_string()))?;
-    place.finish(args.output, record, ended)
+    place.measure(&signals, |place, watcher| {
+        run_scale(
+            &plan,
+            &place.executable,
+            place.ring_features.clone(),
+            watcher,
+        )
+    })
 }
 
 fn plan(args: &ScaleArgs) -> Result<ScalePlan, Failure> {
-    let budget = if args.quick { Budget::STRICT } else { BUDGET };
+    let usual = if args.quick { Budget::STRICT } else { BUDGET };
+    let budget = args.cost.budget.budget_or(&args.arms, usual)?;
+    let options = args.cost.options(&args.arms, budget)?;
     let cost = CostOptions {
-        connections: None,
-        quick: false,
-        arms: args.arms.clone(),
-        engines: vec![args.engine.config()],
-        driver: args.engine.driver,
-        budget: args.budget.budget_or(&args.arms, budget)?,
         steady: args.steady,
         settle: args.settle,
         rounds: Some(args.rounds),
@@ -144,21 +115,7 @@ fn plan(args: &ScaleArgs) -> Result<ScalePlan, Failure> {
             .ramp
             .ramp_rate
             .map_or(RampRate::Free, RampRate::PerSecond),
-        in_flight: args.bounds.in_flight,
-        memory_limit: args.bounds.memory_limit,
-        tick: args.engine.tick.as_duration(),
-        phases: args.engine.phases,
-        timers: args.engine.timers()?,
-        server_cores: cores_or_all(args.server_cores.server_cores.as_ref()),
-        load_cores: cores_or_all(args.load_cores.load_cores.as_ref()),
-        congestion: host::congestion(args.engine.congestion.as_deref())?.unwrap_or_default(),
-        keepalive_side: args.engine.keepalive_side,
-        keepalive_spread_s: args.engine.keepalive_spread.unwrap_or(0),
-        path: NetworkPath::Loopback,
-        no_rung: false,
-        seed: args.seed.seed.unwrap_or_else(rand::random),
-        label: args.place.label.clone(),
-        command: std::env::args().collect::<Vec<_>>().join(" "),
+        ..options
     };
     let ticks = args.tick_sweep.iter().flatten();
     let options = ScaleOptions {

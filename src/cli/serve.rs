@@ -23,6 +23,7 @@ const PORT_TRIES: u32 = 8;
 
 /// Hold the connections that arrive: the server's half, by hand
 #[derive(Debug, Args)]
+#[command(after_help = super::VALUES)]
 pub(super) struct ServeArgs {
     /// Where to listen [default: all of 127.0.0.0/8, at a free port]
     ///
@@ -42,7 +43,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let budget = args.half.budget.budget(&[args.half.arm])?;
     let timers = args.half.engine.timers()?;
     let signals = Signals::register()?;
-    let nofile = host::prepare(args.half.engine.engine)?;
+    let nofile = host::prepare(args.half.engine.kernel.engine)?;
     let mut config = configure(args, &budget, timers, nofile)?;
     let exporter = metrics::start(&args.half, "server")?;
     let server = start(args.listen, &mut config)?;
@@ -52,7 +53,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let mut session = Session::new(&server.crew, &signals, status, exporter.as_ref());
     session.go(Phase::Open)?;
     let ended = session.wait("serving", args.half.duration, |_| false)?;
-    let (before, mut last) = session.drain(args.half.engine.tick)?;
+    let (before, mut last) = session.drain(args.half.engine.kernel.tick)?;
     // A server by hand opens no window.
     last.window = None;
     conclude(args.half.output, &report(&before, &last), &last)?;
@@ -76,15 +77,15 @@ fn configure(
         loopback: args.listen.is_none(),
         connections: half.connections.connections,
         cores: cores_or_all(args.cores.server_cores.as_ref()),
-        engine: half.engine.config(),
-        driver: half.engine.driver,
+        engine: half.engine.kernel.config(),
+        driver: half.engine.kernel.driver,
         nofile,
         somaxconn: host::accept_queue(),
         settings: half.settings(half.arm.server_role(), budget, timers, keepalive.is_some()),
         keepalive,
         user_timeout_ms: half.engine.server_user_timeout(half.arm, budget),
         keepalive_spread_s: half.engine.keepalive_spread.unwrap_or(0),
-        congestion: host::congestion(half.engine.congestion.as_deref())?,
+        congestion: host::congestion(half.engine.kernel.congestion.as_deref())?,
         abort: false,
         turnover_above: None,
     })

@@ -2,15 +2,12 @@
 //!
 //! Does not measure: [`crate::experiment`] does.
 
-use super::flags::{
-    BudgetFlags, EngineFlags, LoadCoresFlag, OutputFlags, RampBounds, RampFlag, SeedFlag,
-    ServerCoresFlag, cores_or_all,
-};
+use super::cost::CostFlags;
+use super::flags::RampFlag;
 use super::parse::Delays;
-use super::place::PlaceFlags;
-use super::progress::Watcher;
+use super::place::forewarn;
 use super::signals::Signals;
-use super::{Failure, host, output, parse};
+use super::{Failure, choices, host, output, parse};
 use crate::arm::Arm;
 use crate::experiment::{
     CostOptions, HostFacts, NetworkPath, RampRate, StormOptions, StormPlan, Way, run_storm,
@@ -30,26 +27,27 @@ const STEADY: Duration = Duration::from_secs(20);
 /// latency, SYNs dropped and sent again, and CPU. With --churn there is no storm: a steady part of the connections
 /// is ended and opened anew all the time.
 #[derive(Debug, Args)]
+#[command(after_help = super::VALUES)]
 pub(super) struct StormArgs {
-    /// Connections [default: 20k, or what the memory holds]
+    /// Connections to drop, 1 to 10M [default: 20k, or what the memory holds]
     #[arg(long, value_name = "N", value_parser = parse::connections, allow_hyphen_values = true)]
     connections: Option<u64>,
-    /// The longest wait before the first attempt, doubled after each until it is the second
+    /// The longest wait before the first attempt is BASE; it doubles after each, up to CAP; whole milliseconds
     #[arg(long, value_name = "BASE..CAP", default_value = "100ms..5s", value_parser = parse::backoff,
           allow_hyphen_values = true)]
     backoff: Delays,
-    /// Ways of backing off, each in a run of its own: a wait drawn between zero and the longest, the longest, or none
+    /// Ways of backing off, each in a run of its own
     /// [default: all; with --churn full-jitter, which only a failed connect meets]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::way())]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = choices::way())]
     ways: Vec<Way>,
-    /// Mechanisms on the connections, each with every way
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = parse::arm(),
+    /// Mechanisms (arms) on the connections, each with every way
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = choices::arm(),
           default_values_t = [Arm::Heartbeat])]
     arms: Vec<Arm>,
-    /// End so many connections a second (1k, 1k/s), in turn, and open them anew at once
+    /// Instead of a storm end so many connections per second, written 1k or 1k/s, in turn, and open them anew at once
     #[arg(long, value_name = "N/s", value_parser = parse::rate, allow_hyphen_values = true)]
     churn: Option<u64>,
-    /// The measured window of a churn [default: 20s]
+    /// For --churn: the measured window [default: 20s]
     #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true, requires = "churn")]
     steady: Option<Duration>,
     /// End connections with a RST, as a host that rebooted or a middlebox does, instead of a FIN, which is what clients
@@ -64,68 +62,51 @@ pub(super) struct StormArgs {
     /// net.core.somaxconn if that is less]
     #[arg(long, value_name = "N", value_parser = parse::connections, allow_hyphen_values = true)]
     accept_queue: Option<u64>,
-    /// Reconnects unanswered at once, per core thread [default: all, since clients do not know of each other]
+    /// Reconnects unanswered at once, per core thread of the load generator [default: all, since clients do not know of each other]
     #[arg(long, value_name = "N", value_parser = parse::connections, allow_hyphen_values = true)]
     reconnects_in_flight: Option<u64>,
     /// Wait between the last connection and the drop [default: 500ms]
     #[arg(long, value_name = "TIME", value_parser = parse::pause, allow_hyphen_values = true)]
     settle: Option<Duration>,
-    /// What lies between server and load: this machine's loopback, or two network namespaces and a veth pair (root)
-    #[arg(long, value_name = "PATH", default_value = "loopback", value_parser = parse::path())]
+    /// What lies between server and load generator
+    #[arg(long, value_name = "PATH", default_value = "loopback", value_parser = choices::path())]
     path: NetworkPath,
     #[command(flatten)]
     ramp: RampFlag,
     #[command(flatten)]
-    bounds: RampBounds,
-    #[command(flatten)]
-    budget: BudgetFlags,
-    #[command(flatten)]
-    engine: EngineFlags,
-    #[command(flatten)]
-    server_cores: ServerCoresFlag,
-    #[command(flatten)]
-    load_cores: LoadCoresFlag,
-    #[command(flatten)]
-    seed: SeedFlag,
-    #[command(flatten)]
-    place: PlaceFlags,
-    #[command(flatten)]
-    output: OutputFlags,
+    cost: CostFlags,
 }
 
 pub(super) fn run(args: &StormArgs) -> Result<(), Failure> {
     let signals = Signals::register()?;
     let plan = plan(args)?;
-    let place = args.place.prepare("storm", &[args.engine.engine])?;
-    if !args.output.quiet {
-        output::note(&report::effective_config(&plan.config()));
-        output::note(&output::aligned(&plan.preview()));
-    }
-    let congestion = Some(plan.config().congestion_control);
-    let found = host::forewarnings(&plan.question(), congestion, &host::PLANNED);
-    for forewarning in plan.forewarnings().into_iter().chain(found) {
-        output::warn(&forewarning);
-    }
-    let mut watcher = Watcher::new(&signals, args.output.quiet);
-    let measured = run_storm(
-        &plan,
-        &place.executable,
-        place.ring_features.clone(),
-        &mut watcher,
+    let run = &args.cost.run;
+    let place = run.prepare("storm", &[args.cost.engine.kernel.engine])?;
+    let config = plan.config();
+    run.note(&report::effective_config(&config));
+    run.note(&output::aligned(&plan.preview()));
+    let congestion = Some(config.congestion_control);
+    forewarn(
+        plan.forewarnings(),
+        Some(&plan.question()),
+        congestion,
+        &host::PLANNED,
     );
-    watcher.finish();
-    let (record, ended) = measured.map_err(|error| Failure::Host(error.to_string()))?;
-    place.finish(args.output, record, ended)
+    place.measure(&signals, |place, watcher| {
+        run_storm(
+            &plan,
+            &place.executable,
+            place.ring_features.clone(),
+            watcher,
+        )
+    })
 }
 
 fn plan(args: &StormArgs) -> Result<StormPlan, Failure> {
+    let budget = args.cost.budget.budget(&args.arms)?;
+    let options = args.cost.options(&args.arms, budget)?;
     let cost = CostOptions {
         connections: args.connections,
-        quick: false,
-        arms: args.arms.clone(),
-        engines: vec![args.engine.config()],
-        driver: args.engine.driver,
-        budget: args.budget.budget(&args.arms)?,
         steady: Some(args.steady.unwrap_or(STEADY)),
         settle: args.settle,
         rounds: Some(1),
@@ -133,21 +114,9 @@ fn plan(args: &StormArgs) -> Result<StormPlan, Failure> {
             .ramp
             .ramp_rate
             .map_or(RampRate::Free, RampRate::PerSecond),
-        in_flight: args.bounds.in_flight,
-        memory_limit: args.bounds.memory_limit,
-        tick: args.engine.tick.as_duration(),
-        phases: args.engine.phases,
-        timers: args.engine.timers()?,
-        server_cores: cores_or_all(args.server_cores.server_cores.as_ref()),
-        load_cores: cores_or_all(args.load_cores.load_cores.as_ref()),
-        congestion: host::congestion(args.engine.congestion.as_deref())?.unwrap_or_default(),
-        keepalive_side: args.engine.keepalive_side,
-        keepalive_spread_s: args.engine.keepalive_spread.unwrap_or(0),
         path: args.path,
         no_rung: true,
-        seed: args.seed.seed.unwrap_or_else(rand::random),
-        label: args.place.label.clone(),
-        command: std::env::args().collect::<Vec<_>>().join(" "),
+        ..options
     };
     let ways = match (args.ways.as_slice(), args.churn) {
         ([], Some(_)) => vec![Way::FullJitter],

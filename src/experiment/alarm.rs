@@ -6,7 +6,7 @@ use super::doubt::Doubt;
 use crate::record::OpeningPressure;
 use crate::shard::Counters;
 use crate::units::{HumanBytes, HumanCount, Nanos};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a look at a run sees.
 #[derive(Clone, Debug, Default)]
@@ -41,13 +41,10 @@ impl Alarms {
             }
         }
         if signs.shall_hold && signs.counters.lost() > 0 && self.said.insert("connections-lost") {
-            let causes = signs.counters.closed.iter();
-            let causes: Vec<_> = causes
-                .map(|(cause, count)| format!("{cause} {}", HumanCount(*count)))
-                .collect();
-            let causes = causes.join(", ");
+            let causes = listed(&signs.counters.closed);
             new.push(format!(
-                "connections end though nothing was done to them: {causes}"
+                "connections end though nothing was done to them ({causes}); look for other load, memory pressure or a \
+                 firewall on the path"
             ));
         }
         new
@@ -145,6 +142,18 @@ fn of_opening(met: OpeningPressure, doubt: &mut impl FnMut(bool, Doubt)) {
             segments: met.syn_retransmits,
         },
     );
+}
+
+/// `peer-closed 500, reset 1,500`.
+pub(super) fn listed(causes: &BTreeMap<String, u64>) -> String {
+    if causes.is_empty() {
+        return "none was told".to_owned();
+    }
+    let causes = causes.iter();
+    let parts: Vec<_> = causes
+        .map(|(cause, count)| format!("{cause} {}", HumanCount(*count)))
+        .collect();
+    parts.join(", ")
 }
 
 #[cfg(test)]

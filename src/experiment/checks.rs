@@ -91,7 +91,8 @@ pub(super) fn scheduled(trial: &Trial) -> u64 {
 /// Failed connects in words.
 pub(super) fn connect_failures(totals: &Counters) -> String {
     if totals.connects_failed.is_empty() {
-        return "no connect was answered; is the accept queue full (ListenOverflows in `nstat -az`)?"
+        return "no connect was answered: is the accept queue full (ListenOverflows in `nstat -az`)? Then ramp more \
+                slowly (--in-flight, --ramp-rate)"
             .to_owned();
     }
     let parts: Vec<String> = totals
@@ -119,11 +120,19 @@ fn remedy(errno: i32) -> &'static str {
             " (local ports are used up: more destination or source addresses have more, or widen \
              net.ipv4.ip_local_port_range, e.g. `sudo sysctl -w net.ipv4.ip_local_port_range='1024 65535'`)"
         }
-        libc::ECONNREFUSED => " (nobody listens there)",
+        libc::ECONNREFUSED => " (nobody listens there: look at what the server said last)",
         libc::ENFILE | libc::EMFILE => {
             " (open files are used up: raise `ulimit -n` or fs.file-max)"
         }
-        libc::ENOMEM | libc::ENOBUFS => " (the kernel is out of memory for sockets)",
+        libc::ENOMEM | libc::ENOBUFS => {
+            " (the kernel has no memory for sockets: see `sysctl net.ipv4.tcp_mem`, or ask for fewer connections)"
+        }
+        libc::ETIMEDOUT => {
+            " (no SYN was answered: ramp more slowly with --in-flight or --ramp-rate)"
+        }
+        libc::ECONNRESET => {
+            " (answered and taken back: is an accept queue full with net.ipv4.tcp_abort_on_overflow=1?)"
+        }
         _ => "",
     }
 }

@@ -332,7 +332,7 @@ pub(super) fn cut_short(error: &ExperimentError) -> Warning {
         ExperimentError::Half { .. } => ("half-died", "see what ended it, then run again"),
         ExperimentError::Memory(_) | ExperimentError::InNeed { .. } => (
             "stopped-at-memory",
-            "free memory, raise the limit, or ask for fewer connections",
+            "free memory, raise --memory-limit, or ask for fewer connections",
         ),
         _ => ("cut-short", "mend the cause named, then run again"),
     };

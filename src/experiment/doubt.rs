@@ -2,6 +2,7 @@
 //!
 //! Does not look for them; [`super::checks`] does. A record keeps each as a [`Warning`], whose `code` is stable.
 
+use super::alarm::listed;
 use crate::record::Warning;
 use crate::units::HumanCount;
 use std::collections::BTreeMap;
@@ -172,7 +173,8 @@ impl Doubt {
                               net.core.somaxconn";
         const ALONE: &str = "run again with fewer trials at once (--parallel 1); if it stays, the mechanism, this kernel or \
                              the model is not what it is taken for: please report it with the record";
-        const SENDER: &str = "the sender cannot keep its schedule: fewer connections, a longer interval, or more cores";
+        const SENDER: &str = "the sender cannot keep its schedule: ask for fewer --connections, a longer --interval, or \
+                              give it more cores";
         match self {
             Self::NotEstablished { .. } => {
                 "mend the cause named, or ask for fewer with --connections"
@@ -184,19 +186,21 @@ impl Doubt {
             Self::ConnectionsLost { .. } => {
                 "no fault was injected, so look for other load, memory pressure or a firewall on the path"
             }
-            Self::ProtocolErrors { .. } => "does another program connect to the listening port?",
+            Self::ProtocolErrors { .. } => {
+                "another program connects to the listening port: see which with `ss -tnp`, end it, and measure again"
+            }
             Self::CountMismatch { .. } => {
                 "the two ends must agree once everything in flight has arrived; please report this"
             }
             Self::LoadSkipped { .. } | Self::LoadLate { .. } => SENDER,
             Self::RateLow { .. } => {
-                "connections were lost, or the window is too short for the interval"
+                "see whether connections were lost; if none were, give a longer --steady"
             }
             Self::BacklogDrops { .. } => {
                 "raise net.core.netdev_max_backlog, or look for other traffic on this machine"
             }
             Self::CompletionOverflow { .. } => {
-                "shorten --tick, or ask for fewer connections per core"
+                "shorten --tick, give --completion-entries more, or ask for fewer connections per core"
             }
             Self::ReceiveBuffers { .. } => {
                 "raise --receive-buffers: arming again costs CPU that is not the engine's"
@@ -206,7 +210,8 @@ impl Doubt {
                 "ramp more slowly with --in-flight or --ramp-rate, or raise net.ipv4.tcp_max_syn_backlog"
             }
             Self::SynRetransmitted { .. } => {
-                "see the accept and SYN queues' warnings; without any, packets were lost on the way"
+                "do what the accept and SYN queues' warnings say; without any, packets were lost on the way: ramp more \
+                 slowly (--ramp-rate)"
             }
             Self::TableFull { .. } => "the accept gate must stop before that; please report this",
             Self::OutOfBound { .. } | Self::RuleBroken { .. } => ALONE,
@@ -230,9 +235,10 @@ impl Doubt {
             Self::Swapped { .. } => {
                 "free memory or ask for fewer connections: what swapping costs is in the figures"
             }
-            Self::NotResolved => "more connections, a longer --steady, or more --rounds",
+            Self::NotResolved => "measure more --connections, a longer --steady, or more --rounds",
             Self::PacketsOffModel { .. } => {
-                "other traffic on the interface, retransmissions, or connections that end in the window"
+                "look for other traffic on the interface, retransmissions, or connections that end in the window, and \
+                 measure again without"
             }
             Self::MetersDisagree { .. } => {
                 "quote both: /proc/stat has the price of waking an idle core in it and the soaker, which never lets one \
@@ -277,7 +283,12 @@ impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotEstablished { established, asked, why } => {
-                write!(f, "{established} of {asked} connections were established: {why}")
+                write!(
+                    f,
+                    "{} of {} connections were established: {why}",
+                    HumanCount(*established),
+                    HumanCount(*asked)
+                )
             }
             Self::KeepaliveKilled { killed, of, dropped } => write!(
                 f,
@@ -286,36 +297,60 @@ impl fmt::Display for Doubt {
                 HumanCount(*of),
                 HumanCount(*dropped)
             ),
-            Self::ConnectionsLost { held, established, causes } => write!(
-                f,
-                "{held} of {established} connections were held at the end; lost by cause: {causes:?}"
-            ),
+            Self::ConnectionsLost { held, established, causes } => {
+                write!(
+                    f,
+                    "{} of {} connections were held at the end; lost by cause: {}",
+                    HumanCount(*held),
+                    HumanCount(*established),
+                    listed(causes)
+                )
+            }
             Self::ProtocolErrors { connections } => {
-                write!(f, "{connections} connections carried something that is not our protocol")
+                write!(
+                    f,
+                    "{} connections carried something that is not ringbeat's protocol",
+                    HumanCount(*connections)
+                )
             }
             Self::CountMismatch { sent, received, blocked } => write!(
                 f,
-                "{sent} heartbeats were sent and {received} received, {blocked} were blocked"
+                "{} heartbeats were sent and {} received, {} met a full send buffer: some are unaccounted for",
+                HumanCount(*sent),
+                HumanCount(*received),
+                HumanCount(*blocked)
             ),
             Self::LoadSkipped { skipped, scheduled } => write!(
                 f,
-                "{skipped} of {scheduled} heartbeats were skipped because their turn came an interval late"
+                "{} of {} heartbeats were skipped because their turn came an interval late",
+                HumanCount(*skipped),
+                HumanCount(*scheduled)
             ),
             Self::LoadLate { p99_ms } => {
                 write!(f, "one heartbeat in a hundred left {p99_ms} ms after it was due")
             }
             Self::RateLow { scheduled, expected } => write!(
                 f,
-                "{scheduled} heartbeats were due in the window and {expected} expected"
+                "{} heartbeats were due in the window, where the interval asks for {}",
+                HumanCount(*scheduled),
+                HumanCount(*expected)
             ),
             Self::BacklogDrops { packets } => {
-                write!(f, "the kernel dropped {packets} packets before delivery")
+                write!(
+                    f,
+                    "the kernel dropped {} packets before delivery, its backlog being full",
+                    HumanCount(*packets)
+                )
             }
             Self::CompletionOverflow { times } => {
-                write!(f, "a completion queue overflowed {times} times")
+                write!(f, "a completion queue overflowed {} times", HumanCount(*times))
             }
             Self::ReceiveBuffers { times } => {
-                write!(f, "a stream found no receive buffer {times} times and was armed again")
+                write!(
+                    f,
+                    "a stream found no receive buffer {} times and was armed again",
+                    HumanCount(*times)
+                )
             }
             Self::AcceptQueueOverflow { times } => write!(
                 f,
@@ -437,6 +472,15 @@ mod tests {
         );
         assert!(warning.advice.contains("netdev_max_backlog") && !warning.invalidates);
         assert!(Doubt::TableFull { dropped: 1 }.warning("").invalidates);
+        let lost = Doubt::ConnectionsLost {
+            held: 98_000,
+            established: 100_000,
+            causes: BTreeMap::from([("reset".to_owned(), 1_500), ("peer-closed".to_owned(), 500)]),
+        };
+        assert_eq!(
+            lost.to_string(),
+            "98,000 of 100,000 connections were held at the end; lost by cause: peer-closed 500, reset 1,500"
+        );
         let apart = Doubt::MetersDisagree {
             stat_ns: 8_000,
             soaker_ns: 6_000,

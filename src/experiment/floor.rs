@@ -65,7 +65,7 @@ impl FromStr for FloorSize {
             return Ok(Self::Max);
         }
         match crate::units::parse_count(text)? {
-            0 => Err("at least 1 pair is needed".to_owned()),
+            0 => Err("at least 1 pair is needed: write 1k, max or none".to_owned()),
             pairs => Ok(Self::Pairs(pairs)),
         }
     }
@@ -117,7 +117,9 @@ fn measure_for(
             exchange_all(span, pairs, congestion)
         });
         thread.join().unwrap_or_else(|_| {
-            let died = io::Error::other("the measuring thread ended by a panic");
+            let died = io::Error::other(
+                "the measuring thread ended by a panic, which is a defect: please report it",
+            );
             Err(failed(died))
         })
     })

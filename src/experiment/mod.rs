@@ -63,7 +63,7 @@ pub use detect::{
 };
 pub use floor::FloorSize;
 pub use lifecycle::{
-    LifecycleOptions, LifecyclePlan, LifecycleShape, TurnoverPlan, run_lifecycle, scenario_names,
+    LifecycleOptions, LifecyclePlan, LifecycleShape, TurnoverPlan, run_lifecycle, scenarios,
     turnovers,
 };
 pub use network::NetworkPath;

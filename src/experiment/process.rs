@@ -38,12 +38,16 @@ impl Half {
             .stdout(Stdio::piped())
             .process_group(0)
             .spawn()
-            .map_err(|error| failed(format!("it could not be started: {error}")))?;
+            .map_err(|error| {
+                failed(format!(
+                    "it could not be started ({error}): is this program's file gone, or the limit of processes \
+                     reached (`ulimit -u`)?"
+                ))
+            })?;
         let orders = child.stdin.take();
-        let output = child
-            .stdout
-            .take()
-            .ok_or_else(|| failed("it has no output".to_owned()))?;
+        let output = child.stdout.take().ok_or_else(|| {
+            failed("it has no output; this is a defect, please report it".to_owned())
+        })?;
         let (sender, words) = channel();
         std::thread::spawn(move || {
             let mut reader = BufReader::new(output);
@@ -90,7 +94,10 @@ impl Half {
             Ok(word) => Ok(word),
             Err(RecvTimeoutError::Timeout) => Err(ExperimentError::Half {
                 role,
-                message: format!("it has not answered for {PATIENCE:?}"),
+                message: format!(
+                    "it has not answered for {PATIENCE:?}: stop what else runs on this machine, or ask for fewer \
+                     connections"
+                ),
             }),
             Err(RecvTimeoutError::Disconnected) => Err(ExperimentError::Half {
                 role,
@@ -112,10 +119,7 @@ impl Half {
     fn snapshot(&mut self, order: &Order) -> Result<Snapshot, ExperimentError> {
         match self.ask(order)? {
             Word::Snapshot(snapshot) => Ok(*snapshot),
-            other => Err(ExperimentError::Half {
-                role: self.role,
-                message: format!("it answered {other:?} instead of a snapshot"),
-            }),
+            _ => Err(unexpected(self.role, "a snapshot")),
         }
     }
 
@@ -134,11 +138,26 @@ impl Half {
                                  (look: `dmesg | grep -i oom`)"
                         .to_owned()
                 }
-                (Some(signal), _) => format!("it was ended by signal {signal}"),
-                (None, code) => format!("it ended by itself with code {}", code.unwrap_or(-1)),
+                (Some(signal), _) => {
+                    format!("it was ended by signal {signal}: by hand, or see `dmesg`")
+                }
+                (None, code) => format!(
+                    "it ended by itself with code {}: look at what it said last",
+                    code.unwrap_or(-1)
+                ),
             },
             Err(error) => format!("it is gone, and how cannot be told: {error}"),
         }
+    }
+}
+
+/// The process of `role` gave another answer than the one `wanted`. Both are of one program, so nobody else is to blame.
+pub(super) fn unexpected(role: &'static str, wanted: &str) -> ExperimentError {
+    ExperimentError::Half {
+        role,
+        message: format!(
+            "it gave another answer than {wanted}; this is a defect, please report it"
+        ),
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`reserve`](crate::measure::headroom::reserve).
 
 use super::ExperimentError;
+use super::process::unexpected;
 use super::trial::{Halves, Stage, TrialSpec, check_interrupt, settled};
 use super::watch::observe;
 use crate::bank::Snapshot;
@@ -162,9 +163,6 @@ fn server_catches_up(
 fn stop_opening(halves: &mut Halves) -> Result<(), ExperimentError> {
     match halves.load.ask(&Order::StopOpening)? {
         Word::Snapshot(_) => Ok(()),
-        other => Err(ExperimentError::Half {
-            role: "load",
-            message: format!("it answered {other:?} instead of a snapshot"),
-        }),
+        _ => Err(unexpected("load", "a snapshot")),
     }
 }

@@ -8,7 +8,7 @@ use super::meters::{OpenMeters, Stretch};
 use super::network::NetworkPath;
 use super::plan::CostPlan;
 use super::plan::ramp_span;
-use super::process::Half;
+use super::process::{Half, unexpected};
 use super::ramp::{self, Ramp};
 use super::sampler::Sampler;
 use super::watch::{self, Watch, observe};
@@ -302,10 +302,7 @@ pub(super) fn start_both(
         ..
     } = answer
     else {
-        return Err(ExperimentError::Half {
-            role: "server",
-            message: format!("it answered {answer:?} instead of its address"),
-        });
+        return Err(unexpected("server", "its address"));
     };
     let mut config = LoadConfig {
         targets: options

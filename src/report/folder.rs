@@ -24,7 +24,7 @@ const SUFFIXES: u32 = 9_999;
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// The file system refused.
-    #[error("could not {what} {}: {source}; {}", path.display(), remedy(source))]
+    #[error("could not {what} {}: {source}; {}", path.display(), remedy(what, source))]
     Io {
         /// What was tried: `write`, `create`, ….
         what: &'static str,
@@ -59,7 +59,9 @@ pub enum FolderError {
         found: u64,
     },
     /// An exporter refused, which means the record holds what no run writes.
-    #[error("could not render {what}: {reason}; the record itself is damaged")]
+    #[error(
+        "could not render {what}: {reason}; the record is damaged: take another copy of it, or measure again"
+    )]
     Render {
         /// Which file.
         what: String,
@@ -69,17 +71,22 @@ pub enum FolderError {
 }
 
 /// What a person can do about `error`.
-fn remedy(error: &io::Error) -> &'static str {
+fn remedy(what: &str, error: &io::Error) -> &'static str {
     match error.kind() {
+        io::ErrorKind::PermissionDenied if what == "read" => "give a folder this user may read",
+        io::ErrorKind::NotADirectory if what == "read" => "give the folder a run has left",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "free space there, or give --out a place on another disk"
         }
-        io::ErrorKind::PermissionDenied => "give --out a folder this user may write to",
+        io::ErrorKind::PermissionDenied => {
+            "give --out a folder this user may write to, or render a copy that is the user's own"
+        }
         io::ErrorKind::ReadOnlyFilesystem => "give --out a place that is not read-only",
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
             "something is there already, or a part of that path is a file; give --out another path"
         }
         io::ErrorKind::NotFound => "check that the path is spelled right",
+        _ if what == "read" => "try again, and look at `dmesg` if it stays so",
         _ => "try another place with --out",
     }
 }

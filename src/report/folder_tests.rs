@@ -38,6 +38,18 @@ fn a_result_is_whole_and_a_second_one_gets_the_next_name() {
 }
 
 #[test]
+fn who_reads_is_not_told_where_to_write() {
+    for kind in [
+        io::ErrorKind::PermissionDenied,
+        io::ErrorKind::NotADirectory,
+        io::ErrorKind::Other,
+    ] {
+        assert!(!remedy("read", &kind.into()).contains("--out"), "{kind}");
+        assert!(remedy("write", &kind.into()).contains("--out"), "{kind}");
+    }
+}
+
+#[test]
 fn what_is_written_loads_and_renders_again() {
     let home = tempfile::tempdir().unwrap();
     let record = fixture::record();

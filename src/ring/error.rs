@@ -52,8 +52,9 @@ pub enum RingError {
     },
     /// Not enough memory or descriptors for one more ring.
     #[error(
-        "a ring could not be created ({source}): out of memory, open files or locked memory (`ulimit -l`, which every \
-         ring of an ordinary user is charged to since Linux 6.14; `ringbeat doctor` says how much); use fewer connections"
+        "a ring could not be created ({source}): memory, open files or locked memory (`ulimit -l`, which every \
+         ring of an ordinary user is charged to since Linux 6.14) is short; `ringbeat doctor` says which and how to raise it; \
+         or ask for fewer connections"
     )]
     Resources {
         /// The kernel's answer.

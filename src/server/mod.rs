@@ -75,7 +75,7 @@ pub enum ServerError {
     Socket(#[from] SocketError),
     /// The listening socket could not be shared among threads.
     #[error(
-        "the listening socket could not be duplicated ({0}): the limit on open files is too low"
+        "the listening socket could not be duplicated ({0}): raise the limit on open files with `ulimit -n`"
     )]
     Listener(std::io::Error),
     /// A core thread, usually its ring.

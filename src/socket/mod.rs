@@ -33,8 +33,8 @@ pub enum SocketError {
     },
     /// A privileged port.
     #[error(
-        "port {port} may not be bound by this user ({source}): choose one from 1024 up, or lower \
-         net.ipv4.ip_unprivileged_port_start"
+        "port {port} may not be bound by this user ({source}): choose one from 1024 up, or allow it with \
+         `sudo sysctl -w net.ipv4.ip_unprivileged_port_start={port}`"
     )]
     Permission {
         /// The port.
@@ -65,8 +65,8 @@ pub enum SocketError {
     },
     /// No descriptor left.
     #[error(
-        "no descriptor is left for a socket ({source}): raise the limit with `ulimit -n`, or \
-         look for a leak in `ls /proc/self/fd`"
+        "no descriptor is left for a socket ({source}): raise the limit with `ulimit -n` before starting, or end what \
+         holds the machine's (`sysctl fs.file-nr`)"
     )]
     TooManyFiles {
         /// What the system said.

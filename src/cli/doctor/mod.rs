@@ -6,7 +6,7 @@
 mod table;
 
 use super::flags::OutputFlags;
-use super::{Failure, host, output, parse};
+use super::{Failure, choices, host, output, parse};
 use crate::bank::EngineKind;
 use crate::experiment::doctor::{
     Change, Diagnosis, Facts, Finding, Question, Rings, Side, examine,
@@ -20,18 +20,19 @@ use serde_json::{Value, json};
 /// tracking, io_uring, queues, CPU and clocks. Sets nothing. Warnings do not fail; the exit code is 3 when the
 /// connections asked for cannot be held.
 #[derive(Debug, Args)]
+#[command(after_help = crate::cli::VALUES)]
 pub(super) struct DoctorArgs {
-    /// Connections that are to be held [default: tell how many can be]
+    /// Connections to hold, 1 to 10M [default: tell how many can be]
     #[arg(long, value_name = "N", value_parser = parse::connections, allow_hyphen_values = true)]
     connections: Option<u64>,
-    /// Which ends of them are on this host; a server alone needs half the memory and no ports
-    #[arg(long, default_value = "both", value_parser = parse::side())]
+    /// Which ends of them are on this host
+    #[arg(long, value_name = "END", default_value = "both", value_parser = choices::side())]
     side: Side,
     /// For --side load: pairs of a source address and a target, each with a range of ports of its own
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse::connections, allow_hyphen_values = true)]
     pairs: u64,
     /// How the kernel is spoken to
-    #[arg(long, default_value = "uring", value_parser = parse::engine())]
+    #[arg(long, default_value = "uring", value_parser = choices::engine())]
     engine: EngineKind,
     #[command(flatten)]
     output: OutputFlags,

@@ -37,7 +37,7 @@ mod turnover;
 mod watch;
 mod wire;
 
-pub use plan::{LifecycleOptions, LifecyclePlan, scenario_names};
+pub use plan::{LifecycleOptions, LifecyclePlan, scenarios};
 pub use run::run_lifecycle;
 pub use shape::LifecycleShape;
 pub use turnover::{TurnoverPlan, turnovers};

@@ -51,12 +51,12 @@ pub struct LifecyclePlan {
     pub(super) handshakes: Vec<HandshakePlan>,
 }
 
-/// The names there are.
+/// The scenarios there are, each by its name and its heading.
 #[must_use]
-pub fn scenario_names() -> Vec<&'static str> {
-    in_order(true)
+pub fn scenarios() -> Vec<(&'static str, &'static str)> {
+    in_order(false)
         .iter()
-        .map(|scenario| scenario.name)
+        .map(|scenario| (scenario.name, scenario.title))
         .collect()
 }
 

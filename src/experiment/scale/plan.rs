@@ -103,7 +103,7 @@ impl ScalePlan {
         let heartbeats = options.cost.arms.iter().any(|arm| arm.has_heartbeats());
         if options.hold.is_some() && !heartbeats {
             return Err(ScaleError::Usage(
-                "to hold connections with heartbeats, --arms must name an arm that has them"
+                "--hold holds connections with heartbeats, and no arm has them: name one with --arms, such as heartbeat"
                     .to_owned(),
             ));
         }
@@ -130,7 +130,8 @@ impl ScalePlan {
         let least = plan.settled(first, BYTES_PER_CONNECTION, plan.host.usable_bytes);
         if !plan.options.only_floor && least == 0 {
             return Err(ScaleError::Host(format!(
-                "no connection fits: {} of memory are usable, and {} are kept back",
+                "no connection fits: {} of memory are usable, and {} are kept back, lest the kernel's OOM killer wake; free \
+                 memory, or raise --memory-limit where it is set",
                 HumanBytes(plan.host.usable_bytes),
                 HumanBytes(plan.host.reserve_bytes)
             )));

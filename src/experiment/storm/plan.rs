@@ -57,8 +57,9 @@ impl FromStr for Way {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let mut all = Self::ALL.into_iter();
-        all.find(|way| way.name() == text)
-            .ok_or_else(|| format!("`{text}` is no way of backing off"))
+        all.find(|way| way.name() == text).ok_or_else(|| {
+            format!("`{text}` is no way of backing off: full-jitter, no-jitter or immediate")
+        })
     }
 }
 

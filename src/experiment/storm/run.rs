@@ -9,6 +9,7 @@ use super::plan::{PlannedRun, StormPlan};
 use crate::bank::{Disturbance, Phase, Snapshot};
 use crate::clock::{Clock as _, MonotonicClock};
 use crate::control::{Order, Word};
+use crate::experiment::process::unexpected;
 use crate::experiment::trial::{self, Halves, Stage, TrialSpec, check_interrupt, settled};
 use crate::experiment::watch::{self, observe};
 use crate::experiment::{ExperimentError, StoppedAtMemory, ramp};
@@ -191,10 +192,7 @@ fn drop_all(halves: &mut Halves, abort: bool) -> Result<(), ExperimentError> {
         .ask(&Order::Disturb(Disturbance::DropAll { abort }))?
     {
         Word::Snapshot(_) => Ok(()),
-        other => Err(ExperimentError::Half {
-            role: "server",
-            message: format!("it answered {other:?} instead of a snapshot"),
-        }),
+        _ => Err(unexpected("server", "a snapshot")),
     }
 }
 

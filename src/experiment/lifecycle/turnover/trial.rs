@@ -8,7 +8,7 @@ use crate::bank::{Disturbance, Phase, Snapshot};
 use crate::clock::{Clock as _, MonotonicClock};
 use crate::control::{Order, Word};
 use crate::experiment::network::NetworkPath;
-use crate::experiment::process::Half;
+use crate::experiment::process::{Half, unexpected};
 use crate::experiment::trial::{self, Halves, Stage, TrialSpec, check_interrupt};
 use crate::experiment::watch::observe;
 use crate::experiment::{ExperimentError, StoppedAtMemory, ramp};
@@ -169,10 +169,7 @@ pub(super) fn end_all(halves: &mut Halves, ending: Ending) -> Result<(), Experim
     let drop_all =
         |half: &mut Half, role| match half.ask(&Order::Disturb(Disturbance::DropAll { abort }))? {
             Word::Snapshot(_) => Ok(()),
-            other => Err(ExperimentError::Half {
-                role,
-                message: format!("it answered {other:?} instead of a snapshot"),
-            }),
+            _ => Err(unexpected(role, "a snapshot")),
         };
     if ending.by_server() {
         drop_all(&mut halves.server, "server")
