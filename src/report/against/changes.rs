@@ -2,10 +2,11 @@
 //!
 //! Does not weigh the differences; those of kernel, processor, memory and program come first.
 
-use crate::record::{Config, Environment};
+use super::{cells, lifecycles, storms};
+use crate::record::{Environment, Record};
 use crate::report::format::bytes;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A key whose values differ.
@@ -15,6 +16,9 @@ pub(super) struct Change {
     pub(super) one: String,
     pub(super) other: String,
 }
+
+/// What stands for one side's value where only the other has it.
+pub(super) const NOT_THERE: &str = "not there";
 
 /// What is told first.
 const FIRST: [&str; 8] = [
@@ -35,11 +39,40 @@ pub(super) fn environment(one: &Environment, other: &Environment) -> Vec<Change>
     changes
 }
 
-pub(super) fn config(one: &Config, other: &Config) -> Vec<Change> {
-    let mut changes = between(one, other);
+/// Those of the general settings, then those of the kind of run.
+pub(super) fn config(one: &Record, other: &Record) -> Vec<Change> {
+    let mut changes = between(&one.config, &other.config);
     // Follows from seed and rounds.
     changes.retain(|change| change.key != "order");
+    changes.extend(between(&own(one), &own(other)));
     changes
+}
+
+/// What was set that the general settings do not hold.
+fn own(record: &Record) -> Value {
+    let mut own = Map::new();
+    own.extend(
+        record
+            .detection
+            .as_ref()
+            .map(cells::settings)
+            .unwrap_or_default(),
+    );
+    own.extend(
+        record
+            .storm
+            .as_ref()
+            .map(storms::settings)
+            .unwrap_or_default(),
+    );
+    own.extend(
+        record
+            .lifecycle
+            .as_ref()
+            .map(lifecycles::settings)
+            .unwrap_or_default(),
+    );
+    Value::Object(own)
 }
 
 fn between(one: &impl Serialize, other: &impl Serialize) -> Vec<Change> {
@@ -48,7 +81,7 @@ fn between(one: &impl Serialize, other: &impl Serialize) -> Vec<Change> {
     let said = |side: &BTreeMap<String, String>, key: &String| {
         side.get(key)
             .cloned()
-            .unwrap_or_else(|| "not there".to_owned())
+            .unwrap_or_else(|| NOT_THERE.to_owned())
     };
     let change = |key: &String| Change {
         key: key.clone(),

@@ -31,8 +31,13 @@ impl Figure {
 
     /// One figure a run.
     pub(super) fn single(value: u64) -> Self {
+        Self::alone(float_u(value))
+    }
+
+    /// The same of a figure that is no whole number.
+    pub(super) fn alone(value: f64) -> Self {
         Self {
-            value: float_u(value),
+            value,
             interval: None,
             noise: false,
         }
@@ -77,6 +82,8 @@ impl Figure {
 pub(super) enum Verdict {
     /// The very same.
     Same,
+    /// No matter of noise: something else became of it.
+    Changed,
     /// More than noise: the other is larger, or smaller.
     Resolved { larger: bool },
     /// Within what intervals, drift and the machine's speed explain.

@@ -1,21 +1,29 @@
 //! Two results side by side: what differs between the machines and settings, then figure by figure which differences are
 //! more than noise.
 //!
-//! Does not measure, and does not say why two runs differ. Intervals are the records' own, over their rounds and widened
+//! Does not measure, and does not say why two runs differ. What became of a cell, a storm or a scene is told before any
+//! figure, and is no matter of intervals. Intervals are the records' own, over their rounds and widened
 //! by the drift they saw; what the machine's speed may explain, by the fixed piece of work both runs timed, is not called a
 //! difference. Two runs differ by more than that: another hour, another placement; two runs are two samples of it.
 
+mod arms;
+mod cells;
 mod changes;
 mod figures;
+mod lifecycles;
+mod outcomes;
 mod page;
 mod rows;
+mod storms;
 mod text;
+mod words;
 
-use super::plot::{self, Plot, PlotError};
+use super::plot::{self, Overlaid, Plot, PlotError};
 use crate::record::{Kind, Record};
 use changes::Change;
 use figures::Verdict;
-use rows::Group;
+use outcomes::Outcomes;
+use rows::{Both, Group};
 
 /// One of the two results.
 #[derive(Clone, Copy, Debug)]
@@ -34,12 +42,6 @@ pub enum AgainstError {
         "one result is of `{0}`, the other of `{1}`, which have no figure in common; give two of one kind"
     )]
     Kinds(&'static str, &'static str),
-    /// Nothing in them tells a difference from noise.
-    #[error(
-        "results of `{0}` keep no rounds, so nothing would tell a difference from noise; two of `compare` or two of \
-         `scale` can be compared, these only read one beside the other with `ringbeat report DIR`"
-    )]
-    NoRounds(&'static str),
     /// A stored histogram does not open.
     #[error(transparent)]
     Plot(#[from] PlotError),
@@ -52,17 +54,30 @@ pub struct Difference {
     started: [String; 2],
     environment: Vec<Change>,
     config: Vec<Change>,
+    outcomes: Outcomes,
     /// What to know before a figure is quoted.
     doubts: Vec<String>,
     groups: Vec<Group>,
     plots: Vec<Plot>,
+    /// Why what has no interval has none.
+    alone: &'static str,
+    method: &'static str,
 }
 
-fn word(kind: Kind) -> &'static str {
-    match kind {
+fn word(record: &Record) -> &'static str {
+    match record.kind {
         Kind::Cost => "compare",
         Kind::Scale => "scale",
         Kind::Detection => "detect",
+        // In a churn there is no drop to count from.
+        Kind::Storm
+            if record
+                .storm
+                .as_ref()
+                .is_some_and(|storm| storm.mode == "churn") =>
+        {
+            "storm --churn"
+        }
         Kind::Storm => "storm",
         Kind::Lifecycle => "lifecycle",
     }
@@ -72,24 +87,34 @@ impl Difference {
     /// Compares `other` with `one`.
     ///
     /// # Errors
-    /// [`AgainstError`] when the kinds differ or keep no rounds, or a histogram does not open.
+    /// [`AgainstError`] when the kinds differ, or a histogram does not open.
     pub fn between(one: Side<'_>, other: Side<'_>) -> Result<Self, AgainstError> {
-        let kinds = [one.record.kind, other.record.kind];
-        if kinds[0] != kinds[1] {
-            return Err(AgainstError::Kinds(word(kinds[0]), word(kinds[1])));
-        }
-        if !matches!(kinds[0], Kind::Cost | Kind::Scale) {
-            return Err(AgainstError::NoRounds(word(kinds[0])));
-        }
         let (a, b) = (one.record, other.record);
+        let kinds = [word(a), word(b)];
+        if kinds[0] != kinds[1] {
+            return Err(AgainstError::Kinds(kinds[0], kinds[1]));
+        }
+        let both = Both::of(a, b);
+        let (outcomes, groups) = match a.kind {
+            Kind::Detection => cells::compare(both, a, b),
+            Kind::Storm => storms::compare(both, a, b),
+            Kind::Lifecycle => lifecycles::compare(both, a, b),
+            Kind::Cost | Kind::Scale => {
+                let groups = arms::groups(both, a, b).map_err(PlotError::from)?;
+                (Outcomes::default(), groups)
+            }
+        };
         Ok(Self {
             names: [one.name.to_owned(), other.name.to_owned()],
             started: [a.started_at.clone(), b.started_at.clone()],
             environment: changes::environment(&a.environment, &b.environment),
-            config: changes::config(&a.config, &b.config),
+            config: changes::config(a, b),
+            outcomes,
             doubts: doubts(a, b),
-            groups: rows::groups(a, b).map_err(PlotError::from)?,
-            plots: plot::overlaid(&a.arms, &b.arms)?,
+            groups,
+            plots: plot::overlaid(a.kind, &overlaid(a, b))?,
+            alone: words::alone(a.kind),
+            method: words::method(a.kind),
         })
     }
 
@@ -113,7 +138,14 @@ impl Difference {
         judged.count().div_ceil(20)
     }
 
-    /// The answer in one sentence.
+    /// How many are not the same.
+    fn differing(&self) -> usize {
+        let rows = self.groups.iter().flat_map(|group| &group.rows);
+        rows.filter(|row| row.judged.verdict != Verdict::Same)
+            .count()
+    }
+
+    /// The answer: what came out otherwise, then how many figures differ.
     fn headline(&self) -> String {
         let environment = match self.environment.len() {
             0 => "The machines are the same by what the records hold".to_owned(),
@@ -126,6 +158,13 @@ impl Difference {
             more => format!("the settings differ in {more}"),
         };
         let figures = match self.resolved() {
+            0 if self.chance() == 0 && self.differing() > 0 => {
+                let (count, verb) = match self.differing() {
+                    1 => ("one".to_owned(), "differs"),
+                    more => (more.to_string(), "differ"),
+                };
+                format!("{count} {verb}, not resolved: {}", self.alone)
+            }
             0 => "none differs by more than noise".to_owned(),
             1 => "one differs by more than noise".to_owned(),
             more => format!("{more} differ by more than noise"),
@@ -134,17 +173,23 @@ impl Difference {
             0 => String::new(),
             _ => format!(", where chance alone may make {}", self.chance()),
         };
-        let all = self.compared();
-        format!("{environment}, {config}; of {all} figures {figures}{chance}.")
+        let outcomes = self.outcomes.answer();
+        let figures = match self.compared() {
+            0 => "no figure is in both".to_owned(),
+            all => format!("of {all} figures {figures}{chance}"),
+        };
+        format!("{outcomes}{environment}, {config}; {figures}.")
     }
 }
 
-const METHOD: &str = "B ÷ A, in brackets its 95 % interval. CPU figures bring their intervals from the records: over \
-    rounds, widened by the drift each run saw. Latencies and packets: geometric mean over rounds, Student's interval of \
-    the logarithms, latencies widened by half the drift at either end. The ratio's interval follows from both sides' \
-    (variance estimates recovery, in logarithms). A difference in time is resolved when one is left both as measured and \
-    after the machine's speed is taken out, by the fixed piece of work that both runs timed. Two runs are two \
-    hours of one machine: what a third would show they do not say.";
+/// The latencies of what both have, for charts.
+fn overlaid<'a>(a: &'a Record, b: &'a Record) -> Vec<Overlaid<'a>> {
+    match a.kind {
+        Kind::Storm => storms::overlaid(a, b),
+        Kind::Lifecycle => lifecycles::overlaid(a, b),
+        _ => arms::overlaid(a, b),
+    }
+}
 
 /// Whether to believe either.
 fn doubts(a: &Record, b: &Record) -> Vec<String> {
@@ -172,5 +217,7 @@ fn doubts(a: &Record, b: &Record) -> Vec<String> {
     doubts
 }
 
+#[cfg(test)]
+mod kinds_tests;
 #[cfg(test)]
 mod tests;

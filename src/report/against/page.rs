@@ -2,7 +2,7 @@
 //!
 //! Does not need anything else: style, script and charts lie within, as on a result's own page.
 
-use super::{Difference, METHOD};
+use super::Difference;
 use crate::report::html::{drawing, shell};
 use maud::{Markup, html};
 
@@ -48,7 +48,7 @@ impl Difference {
                     @for plot in &self.plots { (drawing(plot)) }
                 }
             }
-            details { summary { "Method" } p { (METHOD) } }
+            details { summary { "Method" } p { (self.method) } }
         }
     }
 
@@ -66,7 +66,7 @@ impl Difference {
                             tr {
                                 th scope="row" { (row.label) }
                                 td { (row.one) } td { (row.other) } td { (row.ratio()) }
-                                td.winner { @if row.resolved() { strong { (row.verdict()) } } @else { (row.verdict()) } }
+                                td.winner { @if row.told() { strong { (row.verdict()) } } @else { (row.verdict()) } }
                             }
                         }
                     }

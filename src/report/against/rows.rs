@@ -1,13 +1,14 @@
-//! The figures of two records that are compared, arm by arm: same name, same place.
+//! The rows of two results side by side: how a figure is written, and what is said of its difference.
 //!
-//! Does not judge; [`judge`] does. Arms that only one side has are named in no row.
+//! Does not judge; [`judge`] does. A figure that either side lacks has no row.
 
 use super::figures::{Figure, Judged, Verdict, judge};
-use crate::record::{
-    ArmRecord, Estimate, HistogramError, NoiseRecord, Record, RoundRecord, ScaleAxis, decode,
-};
+use crate::record::{HistogramRecord, NoiseRecord, Record};
 use crate::report::format::{self, ABSENT, count, float_u, whole};
-use crate::report::scale::rung_name;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is said where a run has one figure and no interval.
+const NO_INTERVAL: &str = "no interval";
 
 /// A row of the table.
 #[derive(Clone, Debug)]
@@ -16,11 +17,18 @@ pub(super) struct Row {
     pub(super) one: String,
     pub(super) other: String,
     pub(super) judged: Judged,
+    /// What is said where nothing tells noise from difference.
+    pub(super) alone: &'static str,
 }
 
 impl Row {
     pub(super) fn resolved(&self) -> bool {
         matches!(self.judged.verdict, Verdict::Resolved { .. })
+    }
+
+    /// Whether it is what a reader looks for.
+    pub(super) fn told(&self) -> bool {
+        self.resolved() || self.judged.verdict == Verdict::Changed
     }
 
     /// The other over the one, with its interval.
@@ -43,15 +51,16 @@ impl Row {
     pub(super) fn verdict(&self) -> &'static str {
         match self.judged.verdict {
             Verdict::Same => "the same",
+            Verdict::Changed => "came out otherwise",
             Verdict::Resolved { larger: true } => "B is larger",
             Verdict::Resolved { larger: false } => "B is smaller",
             Verdict::NotResolved => "not resolved",
-            Verdict::NotJudged => "no interval",
+            Verdict::NotJudged => self.alone,
         }
     }
 }
 
-/// The rows of one arm.
+/// The rows of one arm, one fault, one way, under a title.
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) title: String,
@@ -69,61 +78,17 @@ pub(super) fn speed(a: &Record, b: &Record) -> Option<f64> {
     Some(float_u(median(b)?) / float_u(median(a)?))
 }
 
-/// Every arm of both, and every rung's that both have.
-pub(super) fn groups(a: &Record, b: &Record) -> Result<Vec<Group>, HistogramError> {
-    let drift = |record: &Record| {
-        let drift = record
-            .noise
-            .as_ref()
-            .and_then(|noise: &NoiseRecord| noise.drift_milli);
-        float_u(drift.unwrap_or(0)) / 2e3
-    };
-    let both = Both {
-        drifts: [drift(a), drift(b)],
-        speed: speed(a, b).unwrap_or(1.0),
-    };
-    let mut groups = both.arms("", &a.arms, &b.arms)?;
-    if let (Some(one), Some(other)) = (&a.drop_free_rung, &b.drop_free_rung)
-        && one.connections == other.connections
-    {
-        let place = format!("{} connections: ", count(one.connections));
-        groups.extend(both.arms(&place, &one.arms, &other.arms)?);
-    }
-    if let (Some(one), Some(other)) = (&a.scale, &b.scale) {
-        for rung in &one.rungs {
-            let same = other.rungs.iter().find(|candidate| {
-                (candidate.connections, candidate.tick_us) == (rung.connections, rung.tick_us)
-            });
-            let of = match one.axis {
-                ScaleAxis::Connections => " connections: ",
-                ScaleAxis::Tick => " tick: ",
-            };
-            let place = rung_name(one.axis, rung) + of;
-            if let Some(same) = same {
-                groups.extend(both.arms(&place, &rung.arms, &same.arms)?);
-            }
-        }
-    }
-    Ok(groups)
-}
-
-type Cost = fn(&ArmRecord) -> Option<Estimate>;
-type Count = fn(&ArmRecord) -> u64;
-
-/// What bears on every row.
-struct Both {
-    /// Half of each run's drift, as a part of one.
-    drifts: [f64; 2],
-    speed: f64,
-}
-
 /// What a figure is of; how it is written, and whether the machine's speed bears on it.
 #[derive(Clone, Copy)]
-enum Of {
+pub(super) enum Of {
     Time,
+    /// So many a second.
+    Rate,
     Packets,
     Bytes,
     Count,
+    /// A part of one.
+    Share,
 }
 
 impl Of {
@@ -134,149 +99,151 @@ impl Of {
                 let ns = i64::try_from(whole(value.abs())).unwrap_or(i64::MAX);
                 format::nanos(if value < 0.0 { -ns } else { ns })
             }
+            Self::Rate if value < 100.0 => format!("{value:.1}"),
             Self::Packets => format!("{value:.2}"),
             Self::Bytes => format::bytes(whole(value)),
-            Self::Count => count(whole(value)),
+            Self::Rate | Self::Count => count(whole(value)),
+            Self::Share => format!("{:.0}\u{a0}%", value * 100.0),
         }
+    }
+
+    /// By how much the machine's speed alone multiplies such a figure, when work takes `longer` times as long.
+    fn by_speed(self, longer: f64) -> f64 {
+        match self {
+            Self::Time => longer,
+            Self::Rate => longer.recip(),
+            _ => 1.0,
+        }
+    }
+
+    fn drifts(self) -> bool {
+        matches!(self, Self::Time | Self::Rate)
     }
 }
 
+/// What bears on every row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Both {
+    /// Half of each run's drift, as a part of one.
+    drifts: [f64; 2],
+    speed: f64,
+    /// See [`Row::alone`].
+    alone: &'static str,
+}
+
 impl Both {
-    fn arms(
-        &self,
-        place: &str,
-        ones: &[ArmRecord],
-        others: &[ArmRecord],
-    ) -> Result<Vec<Group>, HistogramError> {
-        let mut groups = Vec::new();
-        for one in ones {
-            if let Some(other) = others.iter().find(|other| other.name == one.name) {
-                let rows = self.rows(one, other)?;
-                let title = format!("{place}{}", one.name);
-                groups.extend((!rows.is_empty()).then_some(Group { title, rows }));
-            }
-        }
-        Ok(groups)
+    /// The same with another [`Row::alone`].
+    pub(super) fn saying(self, alone: &'static str) -> Self {
+        Self { alone, ..self }
     }
 
-    fn rows(&self, one: &ArmRecord, other: &ArmRecord) -> Result<Vec<Row>, HistogramError> {
-        let mut rows = Vec::new();
-        // The last: whether the record has widened it by its drift already.
-        let costs: [(&str, Cost, bool); 5] = [
-            ("CPU per event", |arm| arm.cpu_ns_per_event, true),
-            (
-                "CPU per attempted probe",
-                |arm| arm.cpu_ns_per_attempt,
-                true,
-            ),
-            (
-                "CPU per connection-hour",
-                |arm| arm.cpu_ns_per_connection_hour,
-                true,
-            ),
-            (
-                "server process, CPU per event",
-                |arm| arm.server_cpu_ns_per_event,
-                false,
-            ),
-            (
-                "load process, CPU per event",
-                |arm| arm.load_cpu_ns_per_event,
-                false,
-            ),
-        ];
-        for (label, pick, widened) in costs {
-            let figures = [one, other].map(|arm| pick(arm).as_ref().map(Figure::recorded));
-            rows.extend(self.row(label, figures, Of::Time, !widened));
-        }
-        rows.extend(self.tails(one, other)?);
-        let packets = |arm: &ArmRecord| {
-            let rounds = arm.rounds_detail.iter().filter(|round| round.events > 0);
-            let each = |round: &RoundRecord| float_u(round.packets) / float_u(round.events);
-            Figure::of_rounds(&rounds.map(each).collect::<Vec<_>>())
+    pub(super) fn of(a: &Record, b: &Record) -> Self {
+        let drift = |record: &Record| {
+            let drift = record
+                .noise
+                .as_ref()
+                .and_then(|noise: &NoiseRecord| noise.drift_milli);
+            float_u(drift.unwrap_or(0)) / 2e3
         };
-        let figures = [packets(one), packets(other)];
-        rows.extend(self.row("packets per event, gross", figures, Of::Packets, false));
-        let memory = |arm: &ArmRecord| arm.memory_bytes_per_connection.total.map(Figure::single);
-        rows.extend(self.row(
-            "memory per connection",
-            [memory(one), memory(other)],
-            Of::Bytes,
-            false,
-        ));
-        let counts: [(&str, Count); 3] = [
-            ("held at the end, worst round", |arm| {
-                arm.connections_held_at_end
-            }),
-            ("connections lost", |arm| {
-                arm.connections_lost.values().sum()
-            }),
-            ("dropped by the backlog, packets", |arm| {
-                arm.drops.softnet_backlog
-            }),
-        ];
-        for (label, pick) in counts {
-            let figures = [one, other].map(|arm| Some(Figure::single(pick(arm))));
-            rows.extend(self.row(label, figures, Of::Count, false));
+        Self {
+            drifts: [drift(a), drift(b)],
+            speed: speed(a, b).unwrap_or(1.0),
+            alone: NO_INTERVAL,
         }
-        Ok(rows)
     }
 
-    fn tails(&self, one: &ArmRecord, other: &ArmRecord) -> Result<Vec<Row>, HistogramError> {
-        let mut rows = Vec::new();
-        let tails = [
-            ("rtt", "RTT p50", 0.5),
-            ("rtt", "RTT p99", 0.99),
-            ("rtt", "RTT p99.9", 0.999),
-            ("response", "response time p99", 0.99),
-            ("lateness", "wheel lateness p99", 0.99),
-        ];
-        for (histogram, label, quantile) in tails {
-            let figures = [
-                tail(one, histogram, quantile)?,
-                tail(other, histogram, quantile)?,
-            ];
-            rows.extend(self.row(label, figures, Of::Time, true));
-        }
-        Ok(rows)
-    }
-
-    /// `None` where either side lacks the figure.
-    fn row(&self, label: &str, figures: [Option<Figure>; 2], of: Of, widen: bool) -> Option<Row> {
+    /// `None` where either side lacks the figure. `widen` where the record has not widened it by its drift already.
+    pub(super) fn row(
+        &self,
+        label: &str,
+        figures: [Option<Figure>; 2],
+        of: Of,
+        widen: bool,
+    ) -> Option<Row> {
         let [Some(one), Some(other)] = figures else {
             return None;
         };
-        let [one, other] = if widen && matches!(of, Of::Time) {
+        let [one, other] = if widen && of.drifts() {
             [one.widened(self.drifts[0]), other.widened(self.drifts[1])]
         } else {
             [one, other]
-        };
-        let speed = if matches!(of, Of::Time) {
-            self.speed
-        } else {
-            1.0
         };
         Some(Row {
             label: label.to_owned(),
             one: of.written(&one),
             other: of.written(&other),
-            judged: judge(one, other, speed),
+            judged: judge(one, other, of.by_speed(self.speed)),
+            alone: self.alone,
         })
     }
 }
 
-/// A percentile of every round's histogram.
-fn tail(arm: &ArmRecord, histogram: &str, quantile: f64) -> Result<Option<Figure>, HistogramError> {
-    let mut rounds = Vec::new();
-    for stored in arm
-        .rounds_detail
-        .iter()
-        .filter_map(|round| round.histograms.get(histogram))
-    {
-        let opened = decode(stored)?;
-        if !opened.is_empty() {
-            rounds.push(float_u(opened.value_at_quantile(quantile).max(1)));
+/// The rows of one thing that both have.
+pub(super) struct Sheet<'a, T: ?Sized> {
+    pub(super) both: Both,
+    pub(super) sides: [&'a T; 2],
+    pub(super) rows: Vec<Row>,
+}
+
+impl<'a, T: ?Sized> Sheet<'a, T> {
+    pub(super) fn new(both: Both, sides: [&'a T; 2]) -> Self {
+        Self {
+            both,
+            sides,
+            rows: Vec::new(),
         }
     }
-    Ok(Figure::of_rounds(&rounds))
+
+    pub(super) fn add(&mut self, label: &str, of: Of, figure: impl Fn(&T) -> Option<Figure>) {
+        let figures = self.sides.map(figure);
+        self.rows.extend(self.both.row(label, figures, of, true));
+    }
+
+    /// A figure of which a run has one.
+    pub(super) fn lone(&mut self, label: &str, of: Of, figure: impl Fn(&T) -> Option<u64>) {
+        self.add(label, of, |side| figure(side).map(Figure::single));
+    }
+
+    pub(super) fn count(&mut self, label: &str, figure: impl Fn(&T) -> u64) {
+        self.lone(label, Of::Count, |side| Some(figure(side)));
+    }
+
+    /// One row for each cause that either side has.
+    pub(super) fn causes(&mut self, prefix: &str, of: impl Fn(&T) -> &BTreeMap<String, u64>) {
+        let causes: BTreeSet<String> = self
+            .sides
+            .iter()
+            .flat_map(|side| of(side).keys().cloned())
+            .collect();
+        for cause in causes {
+            self.count(&format!("{prefix}: {cause}"), |side| {
+                of(side).get(&cause).copied().unwrap_or(0)
+            });
+        }
+    }
+
+    /// The percentiles of connect latencies: one histogram a run, whatever its rounds.
+    pub(super) fn connect(&mut self, of: impl Fn(&T) -> Option<&HistogramRecord>) {
+        for (percentile, pick) in PERCENTILES {
+            self.lone(&format!("connect {percentile}"), Of::Time, |side| {
+                of(side).filter(|times| times.count > 0).map(pick)
+            });
+        }
+    }
+
+    /// The rows under a title; nothing where there is none.
+    pub(super) fn under(self, title: String) -> Option<Group> {
+        let rows = self.rows;
+        (!rows.is_empty()).then_some(Group { title, rows })
+    }
 }
+
+type Percentile = fn(&HistogramRecord) -> u64;
+
+/// The percentiles that a record's own table shows.
+pub(super) const PERCENTILES: [(&str, Percentile); 4] = [
+    ("p50", |times| times.p50),
+    ("p99", |times| times.p99),
+    ("p99.9", |times| times.p999),
+    ("max", |times| times.max),
+];

@@ -2,7 +2,7 @@
 //!
 //! Does not colour anything. No line of the terminal's exceeds its width.
 
-use super::{Change, Difference, METHOD};
+use super::{Change, Difference};
 use crate::report::format::plain;
 use crate::report::grid::{markdown_line, sentences, wrap};
 use std::fmt::Write as _;
@@ -47,7 +47,7 @@ impl Difference {
             .unwrap_or_default();
         }
         out.push('\n');
-        out + &wrap(METHOD, width, "")
+        plain(&(out + &wrap(self.method, width, "")))
     }
 
     /// In Markdown.
@@ -78,14 +78,16 @@ impl Difference {
             let rows: Vec<Vec<String>> = group.rows.iter().map(super::rows::Row::cells).collect();
             table(&group.title, &FIGURES, &rows);
         }
-        plain(&format!("{out}\n{METHOD}\n"))
+        plain(&format!("{out}\n{}\n", self.method))
     }
 
-    /// The kinds of change that there are, the machines' first.
+    /// The kinds of change that there are: the machines', the settings', then what became of it all.
     pub(super) fn changes(&self) -> Vec<(&'static str, &[Change])> {
-        let all: [(&str, &[Change]); 2] = [
+        let all: [(&str, &[Change]); 4] = [
             ("What differs between the machines", &self.environment),
             ("What differs between the settings", &self.config),
+            ("What came out otherwise", &self.outcomes.changed),
+            ("What only one of them has", &self.outcomes.lone),
         ];
         all.into_iter()
             .filter(|(_, changes)| !changes.is_empty())

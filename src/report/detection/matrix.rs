@@ -270,7 +270,8 @@ fn detection(cell: &CellRecord) -> String {
     }
 }
 
-fn suspicion(cell: &CellRecord) -> String {
+/// Of those that met the stress, those suspected, and per million signs of life: `3/200 (750/M)`.
+pub(in crate::report) fn suspicion(cell: &CellRecord) -> String {
     let rate = cell
         .false_suspicions_per_million
         .map_or_else(|| ABSENT.to_owned(), |rate| format!("{}/M", figures(rate)));

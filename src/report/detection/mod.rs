@@ -11,7 +11,7 @@ mod page;
 
 pub(super) use answer::{counts, headline};
 pub(super) use cells::{cells_csv, stems};
-pub(super) use matrix::{Matrix, Outcome, outcome, partly};
+pub(super) use matrix::{Matrix, NEVER, Outcome, outcome, partly, suspicion};
 pub(super) use page::body;
 
 use super::answer::verdict;
@@ -33,7 +33,7 @@ fn claims(record: &Record) -> &[ClaimRecord] {
 }
 
 /// A verdict as people say it: `does not hold`.
-fn said(verdict: &str) -> String {
+pub(super) fn said(verdict: &str) -> String {
     verdict.replace('-', " ")
 }
 

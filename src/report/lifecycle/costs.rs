@@ -12,7 +12,7 @@ use crate::report::rows::{Cell, CostTable, Group, Row, note};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The tables that have something to show, each with its heading.
-pub(super) fn tables(lifecycle: &LifecycleRecord) -> Vec<(&'static str, CostTable)> {
+pub(in crate::report) fn tables(lifecycle: &LifecycleRecord) -> Vec<(&'static str, CostTable)> {
     let mut tables = Vec::new();
     if !lifecycle.turnovers.is_empty() {
         tables.push((TURNOVERS, turnovers(&lifecycle.turnovers)));
@@ -30,10 +30,10 @@ pub(super) fn tables(lifecycle: &LifecycleRecord) -> Vec<(&'static str, CostTabl
 }
 
 /// The tables' headings.
-pub(super) const TURNOVERS: &str = "What a set-up and a tear-down cost";
-pub(super) const TIME_WAIT: &str = "What TIME-WAIT takes";
-pub(super) const PORTS: &str = "How long the ports last";
-pub(super) const HANDSHAKES: &str = "Many connections at once";
+pub(in crate::report) const TURNOVERS: &str = "What a set-up and a tear-down cost";
+pub(in crate::report) const TIME_WAIT: &str = "What TIME-WAIT takes";
+pub(in crate::report) const PORTS: &str = "How long the ports last";
+pub(in crate::report) const HANDSHAKES: &str = "Many connections at once";
 
 /// `TCP_TIMEWAIT_LEN` of include/net/tcp.h.
 const TIME_WAIT_SECONDS: u64 = 60;
@@ -190,7 +190,7 @@ fn turnovers(entries: &[TurnoverRecord]) -> CostTable {
 }
 
 /// What each way of ending is called.
-pub(super) fn turnover_names(entries: &[TurnoverRecord]) -> Vec<String> {
+pub(in crate::report) fn turnover_names(entries: &[TurnoverRecord]) -> Vec<String> {
     numbered(entries.iter().map(|entry| entry.ending.clone()), '#')
 }
 

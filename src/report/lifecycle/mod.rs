@@ -3,7 +3,7 @@
 //! Does not compute statistics and judges nothing: every figure and every verdict is the record's. Spans come in as
 //! nanoseconds.
 
-mod costs;
+pub(super) mod costs;
 mod diagram;
 mod files;
 #[cfg(test)]
@@ -30,7 +30,7 @@ use costs::turnover_names;
 use std::fmt::Write as _;
 
 /// `names`, each that was there before with `mark` and a number behind it.
-fn numbered(names: impl Iterator<Item = String>, mark: char) -> Vec<String> {
+pub(super) fn numbered(names: impl Iterator<Item = String>, mark: char) -> Vec<String> {
     let mut taken: Vec<String> = Vec::new();
     for plain in names {
         let mut name = plain.clone();
@@ -242,7 +242,7 @@ pub(super) fn seldom_looked(ramp: &HandshakeRecord) -> bool {
 }
 
 /// `held` or `NOT held`, with how many of the rules.
-fn outcome(scenario: &ScenarioRecord) -> String {
+pub(super) fn outcome(scenario: &ScenarioRecord) -> String {
     let kept = scenario.checks.iter().filter(|check| check.held).count();
     let word = if scenario.held { "held" } else { "NOT held" };
     format!("{word}: {kept} of {} rules", scenario.checks.len())

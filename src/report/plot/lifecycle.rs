@@ -7,7 +7,7 @@ use super::data::Quantity;
 use super::percentile::{Entry, Subject, percentiles};
 use super::sequence::sequences;
 use super::stack::{Panel, Series, Stack};
-use super::{Plot, PlotError};
+use super::{Overlaid, Plot, PlotError};
 use crate::record::{HandshakeRecord, HandshakeSlice, LifecycleRecord, PortRecord};
 use crate::report::csv::field;
 use crate::report::format::{self, compact, file_name, float_u, whole};
@@ -59,6 +59,26 @@ pub(super) fn charts(lifecycle: &LifecycleRecord) -> Result<Vec<Plot>, PlotError
         .zip(handshake_names(&lifecycle.handshakes))
     {
         plots.extend(filling(ramp, &name)?);
+    }
+    Ok(plots)
+}
+
+/// Two runs' connect latencies, one's over the other's.
+pub(super) fn overlaid(pairs: &[Overlaid<'_>]) -> Result<Vec<Plot>, PlotError> {
+    let mut plots = Vec::new();
+    for (subject, of_ramps) in [(TURNOVER, false), (HANDSHAKE, true)] {
+        let chosen = pairs
+            .iter()
+            .filter(|pair| pair.name.starts_with(RAMP) == of_ramps);
+        let entries = chosen.enumerate().flat_map(|(place, pair)| {
+            let name = pair.name.strip_prefix(RAMP).unwrap_or(&pair.name);
+            let named = Overlaid {
+                name: name.to_owned(),
+                ..pair.clone()
+            };
+            Entry::pair(&named, COLOURS[place % COLOURS.len()])
+        });
+        plots.extend(percentiles(&entries.collect::<Vec<_>>(), subject)?);
     }
     Ok(plots)
 }

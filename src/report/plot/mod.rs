@@ -18,7 +18,8 @@ mod stack;
 mod thresholds;
 mod timeline;
 
-use crate::record::{ArmRecord, HistogramError, Kind, Record};
+use crate::record::{HistogramError, HistogramRecord, Kind, Record};
+use std::collections::BTreeMap;
 
 /// One chart.
 #[derive(Clone, Debug)]
@@ -111,24 +112,45 @@ pub fn plots(record: &Record) -> Result<Vec<Plot>, PlotError> {
     let entries: Vec<_> = record.arms.iter().map(percentile::Entry::of).collect();
     plots.extend(bars::cpu_per_event(record)?);
     plots.extend(timeline::timeline(record)?);
-    for subject in percentile::SUBJECTS {
-        plots.extend(percentile::percentiles(&entries, subject)?);
-    }
+    plots.extend(drawn(&entries, &percentile::SUBJECTS)?);
     plots.extend(bars::memory(record)?);
     Ok(plots)
 }
 
-/// The histograms of the arms that both have, one run's over the other's.
-pub(super) fn overlaid(ones: &[ArmRecord], others: &[ArmRecord]) -> Result<Vec<Plot>, PlotError> {
-    let mut entries = Vec::new();
-    for one in ones {
-        if let Some(other) = others.iter().find(|other| other.name == one.name) {
-            entries.extend(percentile::Entry::pair(one, other));
+/// What two runs both have, and either's histograms of it.
+#[derive(Clone, Debug)]
+pub(super) struct Overlaid<'a> {
+    /// What it is called in both.
+    pub(super) name: String,
+    /// One run's, the other's.
+    pub(super) histograms: [&'a BTreeMap<String, HistogramRecord>; 2],
+}
+
+/// The histograms of what two runs of a kind both have, one's over the other's.
+///
+/// # Errors
+/// [`PlotError::Histogram`] when a stored histogram does not open.
+pub(super) fn overlaid(kind: Kind, pairs: &[Overlaid<'_>]) -> Result<Vec<Plot>, PlotError> {
+    match kind {
+        Kind::Storm => recovery::overlaid(pairs),
+        Kind::Lifecycle => lifecycle::overlaid(pairs),
+        Kind::Cost | Kind::Scale | Kind::Detection => {
+            let entries = pairs
+                .iter()
+                .flat_map(|pair| percentile::Entry::pair(pair, canvas::arm_colour(&pair.name)));
+            drawn(&entries.collect::<Vec<_>>(), &percentile::SUBJECTS)
         }
     }
+}
+
+/// A chart for each of `subjects` that any entry has.
+fn drawn(
+    entries: &[percentile::Entry<'_>],
+    subjects: &[percentile::Subject],
+) -> Result<Vec<Plot>, PlotError> {
     let mut plots = Vec::new();
-    for subject in percentile::SUBJECTS {
-        plots.extend(percentile::percentiles(&entries, subject)?);
+    for subject in subjects {
+        plots.extend(percentile::percentiles(entries, *subject)?);
     }
     Ok(plots)
 }

@@ -5,7 +5,7 @@
 
 use super::canvas::{Axis, Canvas, GRID, INK, LABEL_SIZE, arm_colour};
 use super::data::{Line, Lines, Panel, Quantity, Table};
-use super::{Plot, PlotError};
+use super::{Overlaid, Plot, PlotError};
 use crate::record::{ArmRecord, HistogramRecord};
 use crate::report::format::{self, float_i, float_u, whole};
 use plotters::prelude::{ChartBuilder, LineSeries};
@@ -77,23 +77,19 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// An arm in two runs, A in its own colour, B in a lighter one.
-    pub(super) fn pair(one: &'a ArmRecord, other: &'a ArmRecord) -> [Self; 2] {
+    /// The same thing in two runs, A in `colour`, B in a lighter one.
+    pub(super) fn pair(both: &Overlaid<'a>, colour: RGBColor) -> [Self; 2] {
         let lighter = |part: u8| part / 2 + 0x70;
-        let RGBColor(red, green, blue) = arm_colour(&one.name);
-        let named = |letter: &str, arm: &'a ArmRecord, colour| Self {
-            name: format!("{letter}: {}", arm.name),
+        let RGBColor(red, green, blue) = colour;
+        let colours = [
             colour,
-            histograms: &arm.histograms,
-        };
-        [
-            named("A", one, RGBColor(red, green, blue)),
-            named(
-                "B",
-                other,
-                RGBColor(lighter(red), lighter(green), lighter(blue)),
-            ),
-        ]
+            RGBColor(lighter(red), lighter(green), lighter(blue)),
+        ];
+        [0, 1].map(|side| Self {
+            name: format!("{}: {}", ["A", "B"][side], both.name),
+            colour: colours[side],
+            histograms: both.histograms[side],
+        })
     }
 }
 

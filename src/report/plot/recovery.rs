@@ -7,7 +7,7 @@ use super::canvas::{Area, Axis, Canvas, GRID, INK, LABEL_SIZE, ticks};
 use super::data::{self, Lines, Quantity, Table};
 use super::percentile::{Entry, Subject, percentiles, span, value_ticks};
 use super::stack::{Panel, Series, Stack};
-use super::{Plot, PlotError};
+use super::{Overlaid, Plot, PlotError, drawn};
 use crate::record::{StormRecord, StormRun, StormSlice};
 use crate::report::format::{self, compact, float_u};
 use crate::report::storm::run_names;
@@ -26,6 +26,27 @@ const CONNECT: Subject = Subject {
     title: "Connect latency by percentile: begun to established",
     axis: "connect",
 };
+
+const RECOVERY: Subject = Subject {
+    histogram: "recovery",
+    name: "recovery",
+    title: "Recovery by percentile: lost to established again",
+    axis: "recovery",
+};
+
+/// Two runs' recoveries and connects, one's over the other's.
+pub(super) fn overlaid(pairs: &[Overlaid<'_>]) -> Result<Vec<Plot>, PlotError> {
+    let way = |name: &str| name.split(['@', '#']).next().unwrap_or_default().to_owned();
+    let before = |place: usize| {
+        let same = |pair: &&Overlaid<'_>| way(&pair.name) == way(&pairs[place].name);
+        pairs[..place].iter().filter(same).count()
+    };
+    let entries = pairs
+        .iter()
+        .enumerate()
+        .flat_map(|(place, pair)| Entry::pair(pair, colour(&way(&pair.name), before(place))));
+    drawn(&entries.collect::<Vec<_>>(), &[RECOVERY, CONNECT])
+}
 
 /// The curves of `storm` that have data.
 pub(super) fn recovery(storm: &StormRecord) -> Result<Vec<Plot>, PlotError> {

@@ -15,7 +15,7 @@ use super::grid::{self, draw, footnotes, wrap};
 use super::text::warnings;
 use crate::record::{Record, StormRecord, StormRun};
 use std::fmt::Write as _;
-use table::table;
+pub(super) use table::table;
 
 /// What each run is called: its way of backing off, with the mechanism that ran where there were several; numbered where
 /// one was run again.
