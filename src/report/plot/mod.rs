@@ -6,6 +6,7 @@
 //! viewer's sans-serif font.
 
 mod bars;
+mod bursts;
 mod canvas;
 mod curves;
 mod data;
@@ -111,6 +112,7 @@ pub fn plots(record: &Record) -> Result<Vec<Plot>, PlotError> {
     let entries: Vec<_> = record.arms.iter().map(percentile::Entry::of).collect();
     plots.extend(bars::cpu_per_event(record)?);
     plots.extend(timeline::timeline(record)?);
+    plots.extend(bursts::bursts(&record.arms)?);
     for subject in percentile::SUBJECTS {
         plots.extend(percentile::percentiles(&entries, subject)?);
     }
@@ -140,11 +142,14 @@ mod tests {
 
     #[test]
     fn a_full_record_gives_every_chart_once() {
-        let plots = plots(&fixture::record()).unwrap();
+        let mut record = fixture::record();
+        bursts::fixture::add_slices(&mut record.arms);
+        let plots = plots(&record).unwrap();
         let names: Vec<&str> = plots.iter().map(|plot| plot.name.as_str()).collect();
         let expected = [
             "cpu-per-event",
             "timeline",
+            "bursts",
             "rtt",
             "response",
             "lateness",

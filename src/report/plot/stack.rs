@@ -4,7 +4,7 @@
 
 use super::PlotError;
 use super::canvas::{Area, Axis, GRID, INK, LABEL_SIZE, text, ticks};
-use super::data::{self, Line, Lines, Quantity, Table};
+use super::data::{self, Line, Lines, Mark, Quantity, Table};
 use crate::report::format::compact;
 use plotters::element::Text;
 use plotters::prelude::{ChartBuilder, Circle, LineSeries};
@@ -72,8 +72,8 @@ impl Stack<'_> {
             title: title.to_owned(),
             across,
             panels: self.panels.iter().map(panel).collect(),
-            dots: self.dots,
-            bands: false,
+            mark: if self.dots { Mark::Dots } else { Mark::None },
+            together: self.top.is_some(),
             table: Table::Long,
         }
     }
