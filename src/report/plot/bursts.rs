@@ -173,7 +173,7 @@ pub(super) fn bursts(arms: &[ArmRecord]) -> Result<Option<Plot>, PlotError> {
         height: u32::try_from(panels.len() * HEIGHT + 116).unwrap_or(400),
         legend,
     };
-    let plot = canvas.draw(|area| stack.draw(area))?;
+    let plot = stack.plot(canvas)?;
     Ok(Some(plot.showing(&numbers(&sent)).listing(csv(&sent))))
 }
 

@@ -10,6 +10,7 @@ mod bursts;
 mod canvas;
 mod curves;
 mod data;
+mod hover;
 mod lifecycle;
 mod matrix;
 mod percentile;
@@ -44,6 +45,14 @@ impl Plot {
         Self {
             csv: lines.csv(),
             live: Some(lines.json()),
+            ..self
+        }
+    }
+
+    /// Adds what is told over parts of the picture.
+    fn telling(self, hover: &hover::Hover) -> Self {
+        Self {
+            svg: hover.laid_over(&self.svg),
             ..self
         }
     }

@@ -125,7 +125,7 @@ fn comeback(storm: &StormRecord) -> Result<Option<Plot>, PlotError> {
             .collect(),
     };
     let across = Quantity::new(stack.description, "elapsed_s", "s");
-    let plot = canvas.draw(|area| stack.draw(area))?;
+    let plot = stack.plot(canvas)?;
     Ok(Some(plot.showing(&stack.numbers(title, across, "count"))))
 }
 
