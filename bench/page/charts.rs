@@ -51,12 +51,7 @@ fn every_kind_of_result_draws_its_charts_and_asks_for_nothing() {
             browser.number("return performance.getEntriesByType('resource').length"),
             0
         );
-        // The browser's own first page asks for itself, before.
-        let events = browser.log("performance").into_iter();
-        let asked: Vec<String> = events
-            .filter(|event| event.contains("\"Network.requestWillBeSent\""))
-            .filter(|event| !event.contains("\"documentURL\":\"chrome:"))
-            .collect();
+        let asked = browser.requests();
         assert!(
             asked.len() == 1 && asked[0].contains("\"url\":\"file:///"),
             "{name}: {asked:?}"
