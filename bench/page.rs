@@ -12,5 +12,8 @@ mod browser;
 #[path = "page/charts.rs"]
 mod charts;
 #[cfg(test)]
+#[path = "page/lifecycle.rs"]
+mod lifecycle;
+#[cfg(test)]
 #[path = "page/looks.rs"]
 mod looks;

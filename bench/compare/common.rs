@@ -2,7 +2,7 @@
 //!
 //! Asserts nothing of a result.
 
-use ringbeat::record::{ArmRecord, Record};
+use ringbeat::record::{ArmRecord, Record, SliceRow};
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -70,6 +70,41 @@ pub(super) fn code(output: &Output) -> Option<i32> {
 
 pub(super) fn record_in(folder: &Path) -> Record {
     ringbeat::report::load(folder).expect("a folder holds its record")
+}
+
+/// The slices of an arm's only round hold what the kernel counted in its window and no more: each lies between two
+/// readings, the sampler began before the window and ended after it. Returns the sum of what `count` says of them.
+pub(super) fn slices_add_up(
+    arm: &ArmRecord,
+    count: fn(&SliceRow) -> u64,
+    in_window: Option<u64>,
+) -> u64 {
+    let slices = arm.slices.as_ref().expect("slices were kept");
+    assert_eq!((slices.round, slices.from_us), (0, 0));
+    assert!(
+        slices.window_opened_us < slices.window_closing_us
+            && slices.window_closing_us <= slices.to_us,
+        "{slices:?}"
+    );
+    let mut end = 0;
+    for row in &slices.rows {
+        assert!(row.begin_us >= end && row.length_us > 0, "{row:?}");
+        assert!(row.probes + row.segments > 0, "{row:?}");
+        end = row.end_us();
+    }
+    assert!(end <= slices.to_us);
+    let all: u64 = slices.rows.iter().map(count).sum();
+    let inner = |row: &&SliceRow| {
+        row.begin_us >= slices.window_opened_us && row.end_us() <= slices.window_closing_us
+    };
+    let inner: u64 = slices.rows.iter().filter(inner).map(count).sum();
+    if let Some(counted) = in_window {
+        assert!(
+            inner <= counted && counted <= all,
+            "{inner} within, {counted} counted, {all} around"
+        );
+    }
+    all
 }
 
 pub(super) fn arm<'a>(record: &'a Record, name: &str) -> &'a ArmRecord {

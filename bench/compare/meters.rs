@@ -3,7 +3,9 @@
 //!
 //! Asserts what must add up, never how much it is.
 
-use super::common::{alone, arm, code, host_can, record_in, ringbeat, ringbeat_apart, skipped};
+use super::common::{
+    alone, arm, code, host_can, record_in, ringbeat, ringbeat_apart, skipped, slices_add_up,
+};
 use nix::unistd::Uid;
 use ringbeat::record::Record;
 use std::path::Path;
@@ -77,7 +79,17 @@ fn every_probe_is_accounted_for_over_loopback() {
     probes_add_up(&record);
     assert_eq!(record.config.path, "loopback");
     assert_eq!(record.config.keepalive_idle_s, 1);
-    let round = &arm(&record, "keepalive").rounds_detail[0];
+    let keepalive = arm(&record, "keepalive");
+    let round = &keepalive.rounds_detail[0];
+    let all = slices_add_up(keepalive, |row| row.probes, Some(round.probes_attempted));
+    let rows = &keepalive.slices.as_ref().unwrap().rows;
+    let fullest = rows.iter().map(|row| row.probes).max();
+    assert_eq!(
+        fullest,
+        keepalive.burst.map(|burst| burst.probes_per_10ms_max)
+    );
+    assert!(all > 0 && rows.iter().all(|row| row.segments == 0));
+    assert!(arm(&record, "none").slices.is_none());
     let meters = round.meters.as_ref().expect("the meters ran");
     assert_eq!(
         meters.cores.len(),

@@ -2,7 +2,9 @@
 //!
 //! Asserts counts and files, never a time or a speed. `--alongside` because another test binary may hold the lock.
 
-use super::common::{alone, arm, code, host_can, record_in, ringbeat, ringbeat_apart, skipped};
+use super::common::{
+    alone, arm, code, host_can, record_in, ringbeat, ringbeat_apart, skipped, slices_add_up,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use procfs::FromRead as _;
@@ -133,6 +135,7 @@ fn keepalive_with_a_user_timeout_and_keepalive_beside_heartbeats_run_when_asked_
     assert!(round.probes_attempted > 0, "{round:?}");
     assert_eq!(round.heartbeats_sent_total, round.heartbeats_received_total);
     assert!(both.packets_per_event_model > Some(3.0));
+    slices_add_up(both, |row| row.probes, Some(round.probes_attempted));
     for arm in [timed, both] {
         assert_eq!(arm.connections_held_at_end, 300, "{}", arm.name);
         assert!(arm.connections_lost.is_empty(), "{}", arm.name);
@@ -180,6 +183,14 @@ fn traffic(record: &Record) {
     ] {
         let arm = arm(record, name);
         assert!(arm.events > Some(600), "{name}: {:?}", arm.events);
+        // A frame is a segment of its own; the halves' window is the longer one, by what it takes to open and close it.
+        if name != "keepalive" {
+            let round = &arm.rounds_detail[0];
+            let acked = u64::from(name != "heartbeat-oneway");
+            let frames = round.heartbeats_sent + acked * round.heartbeats_received;
+            let seen = slices_add_up(arm, |row| row.segments, None);
+            assert!(seen * 2 > frames, "{name}: {seen} of {frames}");
+        }
         let measured = arm.packets_per_event.unwrap();
         let model = arm.packets_per_event_model.unwrap();
         // Young connections acknowledge at once instead of with their answer (quick ACKs): up to one packet

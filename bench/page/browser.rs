@@ -178,6 +178,15 @@ impl Browser {
         self.post("url", &json!({"url": format!("file://{}", file.display())}));
     }
 
+    /// What was asked for since the last look; the browser's own first page, which asks for itself, is left out.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        let events = self.log("performance").into_iter();
+        events
+            .filter(|event| event.contains("\"Network.requestWillBeSent\""))
+            .filter(|event| !event.contains("\"documentURL\":\"chrome:"))
+            .collect()
+    }
+
     /// What was logged since the last look: `browser` for the console, `performance` for the protocol's events.
     pub(crate) fn log(&self, kind: &str) -> Vec<String> {
         let entries = self.post("se/log", &json!({"type": kind}));

@@ -5,9 +5,11 @@
 use super::browser::Browser;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ringbeat::record::{BurstSlices, Record, SliceRow};
 
 const ARROW_RIGHT: &str = "\u{E014}";
 const END: &str = "\u{E010}";
+const HOME: &str = "\u{E011}";
 const ESCAPE: &str = "\u{E00C}";
 const COMPARE: &str = "2026-11-22-2core-24gib";
 
@@ -49,12 +51,7 @@ fn every_kind_of_result_draws_its_charts_and_asks_for_nothing() {
             browser.number("return performance.getEntriesByType('resource').length"),
             0
         );
-        // The browser's own first page asks for itself, before.
-        let events = browser.log("performance").into_iter();
-        let asked: Vec<String> = events
-            .filter(|event| event.contains("\"Network.requestWillBeSent\""))
-            .filter(|event| !event.contains("\"documentURL\":\"chrome:"))
-            .collect();
+        let asked = browser.requests();
         assert!(
             asked.len() == 1 && asked[0].contains("\"url\":\"file:///"),
             "{name}: {asked:?}"
@@ -189,4 +186,100 @@ fn downloads_hold_the_records_figures() {
             "{value}"
         );
     }
+}
+
+/// A record of a comparison whose arms have slices, until one is kept that has them.
+fn with_slices(browser: &Browser) -> (Record, Vec<SliceRow>) {
+    let mut record = browser.shows(COMPARE);
+    let row = |place: u64, length_us, probes, segments| SliceRow {
+        begin_us: place * 10_000,
+        length_us,
+        probes,
+        segments,
+    };
+    let bursts: Vec<SliceRow> = (0..10)
+        .map(|burst| row(burst * 100 + 40, 12_000, 900 + burst, 0))
+        .collect();
+    let beats = (0..1_000).map(|place| row(place, 10_000, 0, 30 + place % 7));
+    for (name, rows) in [
+        ("keepalive", bursts.clone()),
+        ("heartbeat", beats.collect()),
+    ] {
+        let mut arms = record.arms.iter_mut();
+        let arm = arms.find(|arm| arm.name == name).unwrap();
+        arm.slices = Some(BurstSlices {
+            to_us: 10_000_000,
+            rows,
+            ..BurstSlices::default()
+        });
+    }
+    browser.shows_page(&ringbeat::report::html(&record).unwrap());
+    (record, bursts)
+}
+
+#[test]
+fn bursts_stand_beside_heartbeats_to_one_scale_and_say_their_slices() {
+    let Some(browser) = Browser::open() else {
+        return;
+    };
+    let (record, bursts) = with_slices(&browser);
+    assert_eq!(
+        browser.number("return document.querySelectorAll('#chart-bursts canvas').length"),
+        2
+    );
+    let alternative =
+        browser.text("return document.querySelector('#chart-bursts figcaption').textContent");
+    assert!(
+        alternative.contains("keepalive 909 probes at most"),
+        "{alternative}"
+    );
+    // Step by step to the first burst: nothing, then 900 probes from 0.400 s on.
+    browser.asks("document.querySelector('#chart-bursts .live').focus()");
+    browser.presses(HOME);
+    let said = "return document.querySelector('#chart-bursts .said').textContent";
+    assert!(
+        browser.text(said).starts_with("At 0.000 s: keepalive "),
+        "{}",
+        browser.text(said)
+    );
+    let steps: Vec<String> = (0..41)
+        .map(|_| {
+            browser.presses(ARROW_RIGHT);
+            browser.text(said)
+        })
+        .collect();
+    assert!(
+        steps[39].starts_with("At 0.400 s: keepalive ") && steps[39].contains(": 900, heartbeat "),
+        "{}",
+        steps[39]
+    );
+    assert!(steps[38].contains(": 0, "), "{}", steps[38]);
+    // Both panels reach as high: a beat is drawn a thirtieth of a burst high, not as high as one.
+    let tops = browser.asks(
+        "return [...document.querySelectorAll('#chart-bursts canvas')].map(canvas => {
+            const {width, height} = canvas;
+            const data = canvas.getContext('2d').getImageData(width / 4, 0, width / 2, height).data;
+            for (let y = 0; y < height; y += 1) for (let x = 0; x < Math.floor(width / 2); x += 1) {
+                const at = (y * Math.floor(width / 2) + x) * 4;
+                if (Math.max(data[at], data[at + 1], data[at + 2]) - Math.min(data[at], data[at + 1], data[at + 2]) > 60
+                    && data[at + 3] > 200) return y / height;
+            }
+            return 1; });",
+    );
+    let tops = [0, 1].map(|panel: usize| tops[panel].as_f64().unwrap());
+    assert!(tops[0] < 0.3 && tops[1] > 0.5, "{tops:?}");
+    let csv = browser.text(
+        "return atob(document.querySelector('#chart-bursts a[download]').href.split('base64,')[1])",
+    );
+    let slices = record.arms.iter().filter_map(|arm| arm.slices.as_ref());
+    let rows: usize = slices.map(|slices| slices.rows.len()).sum();
+    assert_eq!(csv.lines().count(), rows + 1);
+    for burst in bursts {
+        let row = format!(
+            "keepalive,1,probes,{},{},{}",
+            burst.begin_us, burst.length_us, burst.probes
+        );
+        assert!(csv.lines().any(|line| line == row), "{row}");
+    }
+    assert_eq!(browser.log("browser"), Vec::<String>::new());
 }

@@ -37,19 +37,24 @@ fn text_is_legible_in_light_and_dark() {
     };
     for page in PAGES {
         browser.shows(page);
-        let mut papers = Vec::new();
-        for scheme in ["light", "dark"] {
-            let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
-            browser.devtools("Emulation.setEmulatedMedia", &media);
-            let least = browser.asks(CONTRAST);
-            assert!(
-                least[0].as_f64().unwrap() >= 4.5,
-                "{page}, {scheme}: {least}"
-            );
-            papers.push(browser.text("return getComputedStyle(document.body).backgroundColor"));
-        }
-        assert_ne!(papers[0], papers[1]);
+        legible(&browser, page);
     }
+}
+
+/// Text of the page that is open stands out in both schemes.
+pub(super) fn legible(browser: &Browser, page: &str) {
+    let mut papers = Vec::new();
+    for scheme in ["light", "dark"] {
+        let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        browser.devtools("Emulation.setEmulatedMedia", &media);
+        let least = browser.asks(CONTRAST);
+        assert!(
+            least[0].as_f64().unwrap() >= 4.5,
+            "{page}, {scheme}: {least}"
+        );
+        papers.push(browser.text("return getComputedStyle(document.body).backgroundColor"));
+    }
+    assert_ne!(papers[0], papers[1]);
 }
 
 #[test]
@@ -60,16 +65,19 @@ fn nothing_makes_a_phone_scroll_sideways() {
     for page in PAGES {
         browser.shows(page);
         browser.sized(360, 740);
-        browser
-            .asks("document.querySelectorAll('details').forEach(details => details.open = true)");
-        let wide =
-            "return Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)";
-        assert!(
-            browser.number(wide) <= 360,
-            "{page}: {}",
-            browser.number(wide)
-        );
+        let wide = widest(&browser);
+        assert!(wide <= 360, "{page}: {wide}");
     }
+}
+
+/// How wide the page that is open is with everything unfolded, once its charts have taken to the window's width: they
+/// learn of it with the next frame.
+pub(super) fn widest(browser: &Browser) -> u64 {
+    browser.asks("document.querySelectorAll('details').forEach(details => details.open = true)");
+    browser.number(
+        "const wide = () => Math.max(document.documentElement.scrollWidth, document.body.scrollWidth);
+         return new Promise(said => requestAnimationFrame(() => requestAnimationFrame(() => said(wide()))));",
+    )
 }
 
 #[test]
@@ -77,24 +85,33 @@ fn what_is_folded_is_open_on_paper_and_the_still_pictures_are_there() {
     let Some(browser) = Browser::open() else {
         return;
     };
-    browser.shows(PAGES[0]);
+    for page in PAGES {
+        browser.shows(page);
+        printed_whole(&browser, page);
+    }
+}
+
+/// The page that is open is printed with all that is folded, and with pictures that stay still.
+fn printed_whole(browser: &Browser, page: &str) {
+    browser.devtools("Emulation.setEmulatedMedia", &json!({"media": ""}));
     let seen = "return [...document.querySelectorAll('details > :not(summary)')].filter(part => \
                 part.getBoundingClientRect().height > 8 && part.checkVisibility({contentVisibilityAuto: true})).length";
     let stills = "return [...document.querySelectorAll('figure svg')].filter(svg => svg.checkVisibility()).length";
-    assert_eq!(browser.number(seen), 0, "folded on the screen");
+    assert_eq!(browser.number(seen), 0, "{page}: folded on the screen");
     browser.devtools("Emulation.setEmulatedMedia", &json!({"media": "print"}));
     let all = browser.number("return document.querySelectorAll('details > :not(summary)').length");
-    assert!(all > 4);
-    assert_eq!(browser.number(seen), all);
+    assert!(all > 1, "{page}");
+    assert_eq!(browser.number(seen), all, "{page}");
     assert_eq!(
         browser.number(stills),
-        browser.number("return document.querySelectorAll('figure').length")
+        browser.number("return document.querySelectorAll('figure').length"),
+        "{page}"
     );
     assert_eq!(browser.number("return [...document.querySelectorAll('.live')].filter(live => live.checkVisibility()).length"), 0);
 }
 
 /// What would leave a reader who cannot see, or who has no mouse, without something.
-const GAPS: &str = "
+pub(super) const GAPS: &str = "
     const gaps = [];
     const ids = [...document.querySelectorAll('[id]')].map(element => element.id);
     if (new Set(ids).size !== ids.length) gaps.push('an id is there twice');

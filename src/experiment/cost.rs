@@ -8,7 +8,7 @@ use super::doubt::Doubt;
 use super::meters::{idle_phase, noise};
 use super::plan::{CostOptions, CostPlan, rate_over};
 use super::sampler::Sampler;
-use super::summary::{Controls, arm_record};
+use super::summary::{Controls, arm_record, burst_slices};
 use super::trial::{self, Stage, Trial, TrialSpec};
 use super::watch::Watch;
 use super::{ExperimentError, Observer};
@@ -258,6 +258,9 @@ fn summarise(
     let drift = drift.unwrap_or(0);
     let names: Vec<String> = plan.arms.iter().map(|arm| arm.name.clone()).collect();
     record.arms = arm_records(plan, &names, trials, (cpus, drift))?;
+    for arm in &mut record.arms {
+        arm.slices = burst_slices(&arm.name, trials);
+    }
     record.comparisons = comparisons(&record.arms, plan.options.seed);
     if let Some((connections, reason)) = rung {
         let names: Vec<String> = rung_arms(plan).iter().map(ToString::to_string).collect();

@@ -5,6 +5,7 @@
 
 mod meters;
 mod rounds;
+mod slices;
 mod wire;
 
 use super::ExperimentError;
@@ -16,6 +17,7 @@ use crate::record::{ArmRecord, CpuNanos, Estimate, MemoryPerConnection, RoundRec
 use crate::units::Nanos;
 use meters::{DIED, cycles, outlived, soaked};
 use rounds::{histograms, in_window, mean_cpu, round_record};
+pub(super) use slices::burst_slices;
 use wire::{all_probes, burst, probes_beside, wire_record};
 
 /// What `/proc/stat`'s idle column may be off by in one window, per CPU (10 ms at either end, twice over).

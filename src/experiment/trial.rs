@@ -105,6 +105,8 @@ pub(super) struct Trial {
     pub(super) opening: OpeningPressure,
     pub(super) listen_drops: u64,
     pub(super) burst: BurstSamples,
+    /// When the wire's counters had been read for the first time, and when they were about to be for the last.
+    pub(super) counted: (Nanos, Nanos),
     pub(super) memory: MemoryPerConnection,
     pub(super) memory_absent: BTreeMap<String, String>,
     /// Bytes per connection by slab cache.
@@ -164,10 +166,9 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
     stage.next_trial();
     let mut halves = start(stage, &spec, |_, _| {})?;
     let pids = halves.pids();
-    let (server_pid, load_pid) = pids;
     let path = stage.plan.options.path;
     let place = path.place(pids);
-    let memory_before = MemorySnapshot::take(server_pid, load_pid)?;
+    let memory_before = MemorySnapshot::take(pids.0, pids.1)?;
     let wire_before = WireSnapshot::take(place)?;
     halves.server.go(Phase::Open)?;
     halves.load.go(Phase::Open)?;
@@ -183,7 +184,7 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
     }
     let opening = wire_before.until(&WireSnapshot::take(place)?).opening;
     hold(stage, &spec, &mut halves, "settle", spec.settle)?;
-    let memory_after = MemorySnapshot::take(server_pid, load_pid)?;
+    let memory_after = MemorySnapshot::take(pids.0, pids.1)?;
     let established = halves.load.report()?.totals.open;
     let (memory, memory_absent) = per_connection(&memory_before, &memory_after, established);
     let memory_caches = caches_per_connection(&memory_before, &memory_after, established);
@@ -193,7 +194,9 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
     let window_epoch_ms = wall_epoch_ms();
     let bursts = BurstSampler::start(&path.namespaces(pids))?;
     let (meters, wire_opened) = (OpenMeters::open(pids)?, WireSnapshot::take(place)?);
+    let opened_at = MonotonicClock.now();
     hold(stage, &spec, &mut halves, "steady", spec.steady)?;
+    let counted = (opened_at, MonotonicClock.now());
     let (meters, wire_closed) = (meters.close(pids)?, WireSnapshot::take(place)?);
     let burst = bursts.stop()?;
     let load = halves.load.go(Phase::Closed)?;
@@ -218,6 +221,7 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
         wire: wire_opened.until(&wire_closed),
         listen_drops: wire_before.until(&wire_closed).listen_drops,
         burst,
+        counted,
         memory,
         memory_absent,
         memory_caches,

@@ -1,7 +1,8 @@
 //! Keepalive's bursts: how bunched probes were, and how bunched they will be.
 //!
 //! Does not send or count probes of one connection. Units: probes, 10 ms slices, kernel ticks
-//! (jiffies).
+//! (jiffies). Segments with data are read beside the probes, from the same text at the same moment, so that
+//! what an application sends can be held against them.
 //!
 //! Why there are bursts: the kernel's timer wheel (kernel/time/timer.c) has levels of 64 slots,
 //! each level 8 times coarser than the one before, and rounds a timer up to its level's granule. At
@@ -12,7 +13,8 @@
 
 use super::MeasureError;
 use crate::clock::{Clock as _, MonotonicClock};
-use crate::os::network::{NETSTAT, SOFTNET, counter, of_process, softnet_drops};
+use crate::os::counters::counters;
+use crate::os::network::{NETSTAT, SOFTNET, of_process, softnet_drops};
 use crate::os::{OsError, Rereader};
 use crate::units::Nanos;
 use std::sync::Arc;
@@ -24,11 +26,25 @@ const SLICE: Nanos = Nanos::from_millis(10);
 /// Slices that fit without growing the list: a minute.
 const SLICES_AT_FIRST: usize = 6_000;
 
-/// How bunched probes were in a window.
+/// What was sent between two readings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slice {
+    /// When the first reading was taken, monotonic.
+    pub begins: Nanos,
+    /// From there to the second, where the next slice begins.
+    pub length: Nanos,
+    /// Probes attempted (`TcpExt TCPKeepAlive`).
+    pub probes: u64,
+    /// Segments with data that were sent for the first time (`TcpExt TCPOrigDataSent`). An idle connection's
+    /// frames are a segment each; whatever else runs in the namespace is within.
+    pub data_segments: u64,
+}
+
+/// How bunched probes were in a window.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BurstSamples {
-    /// Slices sampled.
-    pub slices: u64,
+    /// The slices sampled, without a gap.
+    pub slices: Vec<Slice>,
     /// Probes attempted in all of them.
     pub probes: u64,
     /// Probes in the busiest slice.
@@ -70,7 +86,8 @@ impl BurstSampler {
         })
     }
 
-    /// Ends the window, waits for the thread (a slice at most) and gives what it saw.
+    /// Ends the window, waits for the thread (a slice at most) and gives what it saw. The last reading is taken after
+    /// this call began.
     ///
     /// # Errors
     /// [`MeasureError::Os`] when a counter became unreadable, [`MeasureError::ThreadDied`].
@@ -92,17 +109,18 @@ impl Drop for BurstSampler {
     }
 }
 
-/// Both counters, their files kept open.
+/// The counters, their files kept open.
 struct Counters {
     netstat: Vec<Rereader>,
     softnet: Rereader,
 }
 
-/// Both counters at one moment.
+/// The counters at one moment.
 #[derive(Clone, Copy)]
 struct Reading {
     at: Nanos,
     probes: u64,
+    data_segments: u64,
     drops: u64,
 }
 
@@ -121,14 +139,18 @@ impl Counters {
     }
 
     fn read(&mut self) -> Result<Reading, OsError> {
-        let mut probes = 0;
+        const NAMES: [&str; 2] = ["TCPKeepAlive", "TCPOrigDataSent"];
+        let (mut probes, mut data_segments) = (0, 0);
         for netstat in &mut self.netstat {
-            probes += counter(NETSTAT, netstat.read()?, "TcpExt", "TCPKeepAlive")?;
+            let [attempts, sent] = counters(NETSTAT, netstat.read()?, "TcpExt", NAMES)?;
+            probes += attempts;
+            data_segments += sent;
         }
         let drops = softnet_drops(self.softnet.read()?)?;
         Ok(Reading {
             at: MonotonicClock.now(),
             probes,
+            data_segments,
             drops,
         })
     }
@@ -139,28 +161,41 @@ fn sample(
     first: Reading,
     stopping: &AtomicBool,
 ) -> Result<BurstSamples, OsError> {
-    let mut slices = Vec::with_capacity(SLICES_AT_FIRST);
-    let mut samples = BurstSamples::default();
+    let mut samples = BurstSamples {
+        slices: Vec::with_capacity(SLICES_AT_FIRST),
+        ..BurstSamples::default()
+    };
     let mut last = first;
     let mut deadline = first.at;
-    while !stopping.load(Ordering::Acquire) {
-        // slices that were slept through are left out, not caught up with
-        let missed = (last.at - deadline).0 / SLICE.0;
-        deadline += Nanos(SLICE.0 * (missed + 1));
-        MonotonicClock.sleep_until(deadline);
+    loop {
+        let ends = stopping.load(Ordering::Acquire);
+        if !ends {
+            // slices that were slept through are left out, not caught up with
+            let missed = (last.at - deadline).0 / SLICE.0;
+            deadline += Nanos(SLICE.0 * (missed + 1));
+            MonotonicClock.sleep_until(deadline);
+        }
+        // One reading more when it is over: what came since the last one belongs to the window.
         let now = counters.read()?;
-        let probes = now.probes.saturating_sub(last.probes);
         let drops = now.drops.saturating_sub(last.drops);
         samples.backlog_drops_max = samples.backlog_drops_max.max(drops);
         samples.longest_slice = samples.longest_slice.max(now.at - last.at);
-        slices.push(probes);
+        samples.slices.push(Slice {
+            begins: last.at,
+            length: now.at - last.at,
+            probes: now.probes.saturating_sub(last.probes),
+            data_segments: now.data_segments.saturating_sub(last.data_segments),
+        });
         last = now;
+        if ends {
+            break;
+        }
     }
-    slices.sort_unstable();
-    samples.slices = slices.len() as u64;
-    samples.probes = slices.iter().sum();
-    samples.probes_max = slices.last().copied().unwrap_or(0);
-    samples.probes_p99 = percentile_99(&slices);
+    let mut probes: Vec<u64> = samples.slices.iter().map(|slice| slice.probes).collect();
+    probes.sort_unstable();
+    samples.probes = probes.iter().sum();
+    samples.probes_max = probes.last().copied().unwrap_or(0);
+    samples.probes_p99 = percentile_99(&probes);
     Ok(samples)
 }
 
@@ -227,6 +262,7 @@ pub fn predict_burst_after_ramp(
 mod tests {
     use super::*;
     use socket2::{SockRef, TcpKeepalive};
+    use std::io::Write as _;
     use std::time::Duration;
 
     #[test]
@@ -281,15 +317,24 @@ mod tests {
         let options = TcpKeepalive::new().with_time(second).with_interval(second);
         SockRef::from(&client).set_tcp_keepalive(&options).unwrap();
         std::thread::sleep(Duration::from_millis(1_400));
+        (&client).write_all(b"data").unwrap();
+        let asked = MonotonicClock.now();
         let samples = running.stop().unwrap();
         assert!(
             samples.probes >= 1 && samples.probes_max >= 1,
             "{samples:?}"
         );
+        let slices = &samples.slices;
         assert!(
-            samples.slices >= 2 && samples.longest_slice >= SLICE,
+            slices.len() >= 2 && samples.longest_slice >= SLICE,
             "{samples:?}"
         );
+        assert!(slices.iter().any(|slice| slice.data_segments > 0));
+        for pair in slices.windows(2) {
+            assert_eq!(pair[0].begins + pair[0].length, pair[1].begins);
+        }
+        let last = slices[slices.len() - 1];
+        assert!(last.begins + last.length >= asked, "the window's end is in");
         drop(BurstSampler::start(&[std::process::id()]).unwrap());
         drop(held);
     }

@@ -6,6 +6,7 @@
 //! | [`cgroup`] | what a container may still take | `/sys/fs/cgroup` |
 //! | [`conntrack`] | tracked connections: forgotten, counted | netlink, `/proc/sys/net/netfilter` |
 //! | [`cores`] | which cores may be used, pinning | `sched_getaffinity(2)` |
+//! | [`counters`] | tables of counters | the text of a file |
 //! | [`cpu`] | CPU time of the system and of processes | `/proc/stat`, process clocks |
 //! | [`established`] | live TCP connections by port | `sock_diag(7)` |
 //! | [`limits`] | descriptors, sysctls, tick rate | `getrlimit(2)`, `/proc/sys`, kernel config |
@@ -25,6 +26,7 @@
 pub mod cgroup;
 pub mod conntrack;
 pub mod cores;
+pub mod counters;
 pub mod cpu;
 mod diag;
 pub mod established;

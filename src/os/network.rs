@@ -9,6 +9,7 @@
 //! see [`LinkHeader`]. A packet here is what the stack hands to the driver: with segmentation
 //! offload one packet may be several on the wire, which heartbeats and probes are too small for.
 
+use super::counters::counter;
 use super::{OsError, number, read_text};
 use procfs::FromRead;
 use procfs::net::InterfaceDeviceStatus;
@@ -144,26 +145,6 @@ pub fn parse_interface(
         sent_bytes: found.sent_bytes,
         header,
     })
-}
-
-/// The counter `name` in the table `table` of a file like `/proc/net/netstat`: a line of names,
-/// then a line of values. Allocates nothing, so that samplers can use it.
-///
-/// # Errors
-/// [`OsError::Missing`] without that table or name, [`OsError::Malformed`] when the value is no
-/// count.
-pub fn counter(path: &str, text: &str, table: &str, name: &str) -> Result<u64, OsError> {
-    let mut lines = text
-        .lines()
-        .filter_map(|line| line.strip_prefix(table)?.strip_prefix(':'));
-    let (Some(names), Some(values)) = (lines.next(), lines.next()) else {
-        return Err(OsError::missing(path, format!("{table}:")));
-    };
-    let position = names.split_ascii_whitespace().position(|at| at == name);
-    position
-        .and_then(|position| values.split_ascii_whitespace().nth(position))
-        .ok_or_else(|| OsError::missing(path, format!("{table}: {name}")))
-        .and_then(|text| number(path, "a count", text))
 }
 
 /// The TCP counters this project uses, each by the kernel's name.
@@ -456,9 +437,6 @@ IpExt: 0 0
             established: 12,
         };
         assert_eq!(read, expected);
-        assert!(counter(SNMP, SNMP_SAMPLE, "Tcp", "MaxConn").is_err());
-        assert!(counter(SNMP, SNMP_SAMPLE, "Tcp", "NoSuch").is_err());
-        assert!(counter(SNMP, SNMP_SAMPLE, "Udp", "InErrors").is_err());
         TcpCounters::read().unwrap();
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Does not compute any of it. See the [module above](super) for units and the meaning of `null`.
 
-use super::{HistogramRecord, MeterRecord};
+use super::{BurstSlices, HistogramRecord, MeterRecord};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -89,6 +89,10 @@ pub struct ArmRecord {
     pub probes: Option<ProbeRecord>,
     /// How bunched keepalive probes were; only for arms with keepalive.
     pub burst: Option<Burst>,
+    /// What was sent in one window, 10 ms by 10 ms; only in the arms of `compare`. A record without the key did not keep
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slices: Option<BurstSlices>,
     /// Heartbeats sent of those that were due, ×1000: below 990 the load side lagged and the run is invalid. `null` where
     /// nobody sends. A record without the key did not keep it.
     #[serde(default)]

@@ -15,6 +15,7 @@ mod histogram;
 mod lifecycle;
 mod meters;
 mod scale;
+mod slices;
 mod storm;
 
 pub use arm::{
@@ -35,6 +36,7 @@ pub use meters::{CoreCpu, IdlePhase, MeterRecord, NoiseRecord, SoakRecord, Threa
 pub use scale::{
     FloorRecord, HoldRecord, ScaleAxis, ScaleMemory, ScaleRecord, ScaleRung, StopRecord,
 };
+pub use slices::{BurstSlices, RowError, SliceRow};
 pub use storm::{StormRecord, StormRun, StormSlice};
 
 use serde::{Deserialize, Serialize};

@@ -5,6 +5,7 @@
 use super::canvas::{
     Area, Axis, Canvas, GRID, INK, LABEL_SIZE, WIDTH, arm_colour, text, text_width, ticks,
 };
+use super::hover::Hover;
 use super::{Plot, PlotError};
 use crate::record::{ArmRecord, Estimate, Record};
 use crate::report::csv::field;
@@ -56,11 +57,21 @@ pub(super) fn cpu_per_event(record: &Record) -> Result<Option<Plot>, PlotError> 
         .max()
         .unwrap_or(0);
     let end = float(longest.max(1)) / NS_PER_US;
+    let mut hover = Hover::default();
     let plot = canvas.draw(|area| {
         let desc = "CPU per event, µs; the line is the 95 % interval";
         let mut chart = frame(area, &names, end, desc)?;
         for (place, (arm, figure)) in bars.iter().enumerate() {
-            cost_bar(&mut chart, float_i(place), &arm.name, figure)?;
+            let row = float_i(place);
+            cost_bar(&mut chart, row, &arm.name, figure)?;
+            let reach = float(figure.median.max(figure.high)).max(0.0) / NS_PER_US;
+            let said = format!("{}: CPU per event {}", arm.name, format::estimate(figure));
+            point_out(
+                &mut hover,
+                &chart,
+                [(0.0, row + 0.2), (reach, row + 0.8)],
+                &said,
+            );
         }
         Ok(())
     })?;
@@ -75,7 +86,7 @@ pub(super) fn cpu_per_event(record: &Record) -> Result<Option<Plot>, PlotError> 
         )
     });
     let rows: String = rows.collect();
-    Ok(Some(plot.listing(format!(
+    Ok(Some(plot.telling(&hover).listing(format!(
         "arm,cpu_ns_per_event_median,low_ns,high_ns,resolved\n{rows}"
     ))))
 }
@@ -139,15 +150,19 @@ pub(super) fn memory(record: &Record) -> Result<Option<Plot>, PlotError> {
     };
     let names: Vec<String> = bars.iter().map(|(arm, _)| arm.name.clone()).collect();
     let end = bars.iter().map(|(_, parts)| sum(parts)).fold(1.0, f64::max);
+    let mut hover = Hover::default();
     let plot = canvas.draw(|area| {
         let mut chart = frame(area, &names, end, "bytes per connection")?;
-        for (place, (_, parts)) in bars.iter().enumerate() {
+        for (place, (arm, parts)) in bars.iter().enumerate() {
             let row = float_i(place);
             let mut from = 0.0;
             for (owner, size) in parts {
                 let corners = [(from, row + 0.2), (from + size, row + 0.8)];
                 let fill = OWNER_COLOURS[*owner].filled();
                 chart.draw_series([Rectangle::new(corners, fill)])?;
+                let each = format::bytes(format::whole(*size));
+                let said = format!("{}, {}: {each} per connection", arm.name, OWNERS[*owner].0);
+                point_out(&mut hover, &chart, corners, &said);
                 from += size;
             }
             label(
@@ -165,7 +180,7 @@ pub(super) fn memory(record: &Record) -> Result<Option<Plot>, PlotError> {
         parts.iter().map(row)
     });
     let rows: String = rows.collect();
-    Ok(Some(plot.listing(format!(
+    Ok(Some(plot.telling(&hover).listing(format!(
         "arm,owner,bytes_per_connection\n{rows}"
     ))))
 }
@@ -235,10 +250,52 @@ fn frame<'a, 'b>(
     Ok(chart)
 }
 
+/// Tells `said` over the rectangle between two corners of the chart.
+fn point_out(hover: &mut Hover, chart: &Chart<'_, '_>, corners: [(f64, f64); 2], said: &str) {
+    hover.at(corners.map(|corner| chart.backend_coord(&corner)), said);
+}
+
 /// Writes `figure` right of `at`.
 fn label(chart: &mut Chart<'_, '_>, at: (f64, f64), figure: String) -> Result<(), PlotError> {
     let style = text(HPos::Left, VPos::Center);
     let beside = plotters::element::EmptyElement::at(at) + Text::new(figure, (8, 0), style);
     chart.draw_series([beside])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+    use crate::report::plot::hover::told;
+
+    #[test]
+    fn every_bar_says_whose_it_is_and_how_long() {
+        let mut record = fixture::record();
+        record.arms[1].name = "keepalive<&>".to_owned();
+        let plot = cpu_per_event(&record).unwrap().unwrap();
+        let costs = record.arms.iter().filter_map(|arm| {
+            let figure = format::estimate(&arm.cpu_ns_per_event?);
+            Some(format!(
+                "{}: CPU per event {}",
+                arm.name,
+                format::plain(&figure)
+            ))
+        });
+        assert_eq!(told(&plot.svg), costs.collect::<Vec<_>>());
+        let plot = memory(&record).unwrap().unwrap();
+        let parts = record.arms.iter().flat_map(|arm| {
+            let memory = &arm.memory_bytes_per_connection;
+            let owners = OWNERS.iter().filter_map(|(owner, _, bytes)| {
+                let bytes = bytes(memory).filter(|bytes| *bytes > 0)?;
+                let bytes = format::plain(&format::bytes(bytes.unsigned_abs()));
+                Some(format!("{}, {owner}: {bytes} per connection", arm.name))
+            });
+            owners.collect::<Vec<_>>()
+        });
+        let parts: Vec<String> = parts.collect();
+        assert!(parts.len() > record.arms.len());
+        assert_eq!(told(&plot.svg), parts);
+        assert!(plot.svg.contains("<title>keepalive&lt;&amp;&gt;, "));
+    }
 }

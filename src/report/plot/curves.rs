@@ -4,7 +4,7 @@
 //! and bytes on logarithmic axes, connections per second.
 
 use super::canvas::{Area, Axis, Canvas, GRID, INK, LABEL_SIZE, arm_colour, ticks};
-use super::data::{Line, Lines, Panel, Quantity, Table};
+use super::data::{Line, Lines, Mark, Panel, Quantity, Table};
 use super::percentile::{Entry, SUBJECTS, percentiles, span, value_ticks};
 use super::{Plot, PlotError};
 use crate::record::{ArmRecord, HistogramRecord, ScaleAxis, ScaleRecord, ScaleRung};
@@ -301,8 +301,8 @@ fn numbers(axis: ScaleAxis, chart: Chart<'_>) -> Lines {
             up,
             lines: chart.series.into_iter().map(line).collect(),
         }],
-        dots: true,
-        bands: false,
+        mark: Mark::Dots,
+        together: false,
         table: Table::Long,
     }
 }

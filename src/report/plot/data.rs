@@ -15,7 +15,8 @@ pub(super) struct Quantity {
     pub(super) label: String,
     /// The column of the download, its unit last: `rtt_ns`.
     pub(super) column: String,
-    /// `ns`, `us`, `ms`, `s`, `bytes`, `percent`, `count`, or `percentile`, whose places are log₁₀(1/(1−p)).
+    /// `ns`, `us`, `ms`, `s`, `bytes`, `percent`, `count`; `moment`, which is seconds to the millisecond; or `percentile`,
+    /// whose places are log₁₀(1/(1−p)).
     pub(super) unit: &'static str,
     /// Places are decimal logarithms of the unit's value.
     pub(super) log: bool,
@@ -89,6 +90,19 @@ pub(super) struct Panel {
     pub(super) lines: Vec<Line>,
 }
 
+/// What a chart draws besides its lines, or instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// Lines alone.
+    None,
+    /// Every point has a dot.
+    Dots,
+    /// A band behind each stretch.
+    Bands,
+    /// A value holds until the next point: steps instead of slants.
+    Steps,
+}
+
 /// How the chart's numbers stand in its download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Table {
@@ -104,10 +118,9 @@ pub(super) struct Lines {
     pub(super) title: String,
     pub(super) across: Quantity,
     pub(super) panels: Vec<Panel>,
-    /// Points are marked.
-    pub(super) dots: bool,
-    /// A band behind each stretch.
-    pub(super) bands: bool,
+    pub(super) mark: Mark,
+    /// All panels have one vertical scale.
+    pub(super) together: bool,
     pub(super) table: Table,
 }
 
@@ -120,7 +133,8 @@ impl Lines {
             json!({"title": panel.title, "y": axis(&panel.up), "series": lines.collect::<Vec<_>>()})
         });
         let whole = json!({
-            "title": self.title, "x": axis(&self.across), "dots": self.dots, "bands": self.bands,
+            "title": self.title, "x": axis(&self.across), "dots": self.mark == Mark::Dots,
+            "bands": self.mark == Mark::Bands, "steps": self.mark == Mark::Steps, "together": self.together,
             "panels": panels.collect::<Vec<_>>(),
         });
         whole.to_string().replace('<', "\\u003c")
@@ -217,8 +231,8 @@ mod tests {
             title: "a < b".to_owned(),
             across: Quantity::new("time", "time_s", "s"),
             panels: vec![panel("one", 7.0), panel("two", 8.25)],
-            dots: false,
-            bands: true,
+            mark: Mark::Bands,
+            together: true,
             table,
         }
     }
@@ -252,5 +266,13 @@ mod tests {
         assert_eq!(first["y"], json!([7, 0.5, null, 3]));
         assert_eq!(first["x"], json!([1, 2, 3.9999, 4]));
         assert_eq!(first["colour"], json!("#0072B2"));
+        assert_eq!(
+            (&value["bands"], &value["dots"]),
+            (&json!(true), &json!(false))
+        );
+        assert_eq!(
+            (&value["steps"], &value["together"]),
+            (&json!(false), &json!(true))
+        );
     }
 }

@@ -4,6 +4,7 @@
 
 use super::canvas::{Area, Axis, Canvas, GRID, WIDTH, text, text_width, ticks};
 use super::data::Quantity;
+use super::hover::Hover;
 use super::percentile::{Entry, Subject, percentiles};
 use super::sequence::sequences;
 use super::stack::{Panel, Series, Stack};
@@ -150,6 +151,7 @@ fn ports(ports: &[PortRecord]) -> Result<Option<Plot>, PlotError> {
         let share = value / marks[marks.len() - 1].max(1.0);
         left + i32::try_from(whole(share * f64::from(wide))).unwrap_or(0)
     };
+    let mut hover = Hover::default();
     let plot = canvas.draw(|area| {
         scale(area, &marks, &across, rows * BAR + 8)?;
         for ((place, port), name) in (0_i32..).zip(ports).zip(&names) {
@@ -162,13 +164,20 @@ fn ports(ports: &[PortRecord]) -> Result<Option<Plot>, PlotError> {
                 let corners = [(left, middle - 10), (far, middle + 10)];
                 area.draw(&Rectangle::new(corners, colour.filled()))?;
             }
+            let opened = format::count(port.connects);
+            let said = format!("{name}: {opened} connections opened, {}", lasted(port));
+            hover.over(
+                area,
+                [(left, middle - 10), (end.max(left + 1), middle + 10)],
+                &said,
+            );
             let style = text(HPos::Left, VPos::Center);
             let said = format::plain(&beside(port));
             area.draw(&Text::new(said, (end + 8, middle), style))?;
         }
         Ok(())
     })?;
-    Ok(Some(plot.listing(ports_csv(ports, &names))))
+    Ok(Some(plot.telling(&hover).listing(ports_csv(ports, &names))))
 }
 
 fn ports_csv(ports: &[PortRecord], names: &[String]) -> String {
@@ -287,7 +296,7 @@ fn filling(ramp: &HandshakeRecord, name: &str) -> Result<Option<Plot>, PlotError
             .collect(),
     };
     let across = Quantity::new(stack.description, "elapsed_s", "s");
-    let plot = canvas.draw(|area| stack.draw(area))?;
+    let plot = stack.plot(canvas)?;
     Ok(Some(plot.showing(&stack.numbers(&title, across, "count"))))
 }
 
@@ -328,6 +337,7 @@ fn slice_ms(timeline: &[HandshakeSlice]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::plot::hover::told;
 
     fn row(elapsed_ms: u64, count: u64) -> HandshakeSlice {
         HandshakeSlice {
@@ -404,6 +414,14 @@ mod tests {
         };
         let ways = [way(8_000, Some(2_000)), way(4_000, None)];
         let plot = ports(&ways).unwrap().unwrap();
+        let told = told(&plot.svg);
+        assert_eq!(told.len(), ways.len());
+        for (way, told) in ways.iter().zip(&told) {
+            let opened = format::count(way.connects);
+            let begins = format!("{}: {opened} connections opened, ", way.way);
+            assert!(told.starts_with(&begins), "{told}, not {begins}");
+            assert!(told.ends_with(&format::plain(&lasted(way))), "{told}");
+        }
         for said in ["8,000, out after 2,000", "4,000, never out", "after it"] {
             assert!(plot.svg.contains(said), "{said}");
         }

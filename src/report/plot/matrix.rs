@@ -5,6 +5,7 @@
 //! readers of every kind of colour vision tell apart; every cell says its value too.
 
 use super::canvas::{Area, Canvas, GRID, INK, LABEL_SIZE, WIDTH, text, text_width};
+use super::hover::Hover;
 use super::percentile::{span, value_ticks};
 use super::{Plot, PlotError};
 use crate::record::CellRecord;
@@ -150,6 +151,7 @@ fn picture(matrix: &Matrix<'_>, scale: &Scale) -> Result<Plot, PlotError> {
         height: u32::try_from(36 + HEAD + rows * ROW + SCALE).unwrap_or(400),
         legend: Vec::new(),
     };
+    let mut hover = Hover::default();
     let plot = canvas.draw(|area| {
         for (place, mechanism) in (0_i32..).zip(&matrix.mechanisms) {
             let middle = layout.left + place * layout.column + layout.column / 2;
@@ -165,14 +167,33 @@ fn picture(matrix: &Matrix<'_>, scale: &Scale) -> Result<Plot, PlotError> {
             let at = (layout.left - 10, top + ROW / 2);
             let style = text(HPos::Right, VPos::Center);
             area.draw(&Text::new(row.name.clone(), at, style))?;
-            for (column, cell) in (0_i32..).zip(&row.cells) {
+            for ((column, cell), mechanism) in (0_i32..).zip(&row.cells).zip(&matrix.mechanisms) {
                 let corner = (layout.left + column * layout.column, top);
                 draw_cell(area, *cell, corner, layout.column, scale)?;
+                let end = (corner.0 + layout.column, top + ROW);
+                let said = format!("{}, {mechanism}: {}", row.name, cell_said(*cell));
+                hover.over(area, [corner, end], &said);
             }
         }
         key(area, HEAD + rows * ROW + 18, layout.left, scale)
     })?;
-    Ok(plot.listing(csv(matrix)))
+    Ok(plot.telling(&hover).listing(csv(matrix)))
+}
+
+/// What a cell shows, in words.
+fn cell_said(cell: Option<&CellRecord>) -> String {
+    let mut said = match cell.map_or(Outcome::NotMeasured, outcome) {
+        Outcome::Noticed(p99) => format!("noticed, p99 {}", format::span(p99)),
+        Outcome::Never => "never noticed".to_owned(),
+        Outcome::NotMeasured => "not measured".to_owned(),
+    };
+    if let Some(some) = cell.and_then(partly) {
+        write!(said, ", by {some} of the connections").unwrap_or_default();
+    }
+    if cell.is_some_and(|cell| !cell.within_bound) {
+        said.push_str(", outside its bound");
+    }
+    said
 }
 
 fn csv(matrix: &Matrix<'_>) -> String {
@@ -357,6 +378,7 @@ fn key(area: &Area<'_>, top: i32, left: i32, scale: &Scale) -> Result<(), PlotEr
 mod tests {
     use super::*;
     use crate::report::detection::fixture;
+    use crate::report::plot::hover::told;
 
     #[test]
     fn both_seats_have_a_picture_with_every_value() {
@@ -377,6 +399,37 @@ mod tests {
                 if let Some(some) = partly(cell) {
                     assert!(plot.svg.contains(&some), "{}", cell.fault);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn every_cell_says_its_fault_its_mechanism_and_its_value() {
+        let record = fixture::record();
+        for (plot, matrix) in matrices(&record.cells)
+            .unwrap()
+            .iter()
+            .zip(Matrix::all(&record.cells))
+        {
+            let told = told(&plot.svg);
+            assert_eq!(told.len(), matrix.faults.len() * matrix.mechanisms.len());
+            let shown = matrix.faults.iter().flat_map(|row| {
+                let cells = matrix.mechanisms.iter().zip(&row.cells);
+                cells.map(|(mechanism, cell)| (row.name.clone(), mechanism, *cell))
+            });
+            for ((fault, mechanism, cell), told) in shown.zip(&told) {
+                let begins = format::plain(&format!("{fault}, {mechanism}: "));
+                let said = told.strip_prefix(&begins);
+                let said = said.unwrap_or_else(|| panic!("{told}, not {begins}"));
+                match cell.map_or(Outcome::NotMeasured, outcome) {
+                    Outcome::Noticed(p99) => {
+                        assert!(said.contains(&format::plain(&format::span(p99))), "{told}");
+                    }
+                    Outcome::Never => assert!(said.starts_with("never noticed"), "{told}"),
+                    Outcome::NotMeasured => assert!(said.starts_with("not measured"), "{told}"),
+                }
+                let outside = cell.is_some_and(|cell| !cell.within_bound);
+                assert_eq!(said.ends_with("outside its bound"), outside, "{told}");
             }
         }
     }

@@ -6,9 +6,11 @@
 //! viewer's sans-serif font.
 
 mod bars;
+mod bursts;
 mod canvas;
 mod curves;
 mod data;
+mod hover;
 mod lifecycle;
 mod matrix;
 mod percentile;
@@ -44,6 +46,14 @@ impl Plot {
         Self {
             csv: lines.csv(),
             live: Some(lines.json()),
+            ..self
+        }
+    }
+
+    /// Adds what is told over parts of the picture.
+    fn telling(self, hover: &hover::Hover) -> Self {
+        Self {
+            svg: hover.laid_over(&self.svg),
             ..self
         }
     }
@@ -112,6 +122,7 @@ pub fn plots(record: &Record) -> Result<Vec<Plot>, PlotError> {
     let entries: Vec<_> = record.arms.iter().map(percentile::Entry::of).collect();
     plots.extend(bars::cpu_per_event(record)?);
     plots.extend(timeline::timeline(record)?);
+    plots.extend(bursts::bursts(&record.arms)?);
     plots.extend(drawn(&entries, &percentile::SUBJECTS)?);
     plots.extend(bars::memory(record)?);
     Ok(plots)
@@ -162,11 +173,14 @@ mod tests {
 
     #[test]
     fn a_full_record_gives_every_chart_once() {
-        let plots = plots(&fixture::record()).unwrap();
+        let mut record = fixture::record();
+        bursts::fixture::add_slices(&mut record.arms);
+        let plots = plots(&record).unwrap();
         let names: Vec<&str> = plots.iter().map(|plot| plot.name.as_str()).collect();
         let expected = [
             "cpu-per-event",
             "timeline",
+            "bursts",
             "rtt",
             "response",
             "lateness",

@@ -4,7 +4,7 @@
 //! log₁₀(1/(1−p)), the vertical one log₁₀ of nanoseconds.
 
 use super::canvas::{Axis, Canvas, GRID, INK, LABEL_SIZE, arm_colour};
-use super::data::{Line, Lines, Panel, Quantity, Table};
+use super::data::{Line, Lines, Mark, Panel, Quantity, Table};
 use super::{Overlaid, Plot, PlotError};
 use crate::record::{ArmRecord, HistogramRecord};
 use crate::report::format::{self, float_i, float_u, whole};
@@ -138,8 +138,8 @@ fn numbers(curves: Vec<Curve>, subject: Subject) -> Lines {
             up: Quantity::new(&format!("{} (log scale)", subject.axis), &column, "ns").log(),
             lines: curves.into_iter().map(line).collect(),
         }],
-        dots: false,
-        bands: false,
+        mark: Mark::None,
+        together: false,
         table: Table::Long,
     }
 }

@@ -4,7 +4,7 @@
 //! dropped.
 
 use super::canvas::{Area, Axis, Canvas, GRID, INK, LABEL_SIZE, ticks};
-use super::data::{self, Lines, Quantity, Table};
+use super::data::{self, Lines, Mark, Quantity, Table};
 use super::percentile::{Entry, Subject, percentiles, span, value_ticks};
 use super::stack::{Panel, Series, Stack};
 use super::{Overlaid, Plot, PlotError, drawn};
@@ -146,7 +146,7 @@ fn comeback(storm: &StormRecord) -> Result<Option<Plot>, PlotError> {
             .collect(),
     };
     let across = Quantity::new(stack.description, "elapsed_s", "s");
-    let plot = canvas.draw(|area| stack.draw(area))?;
+    let plot = stack.plot(canvas)?;
     Ok(Some(plot.showing(&stack.numbers(title, across, "count"))))
 }
 
@@ -221,8 +221,8 @@ fn back(storm: &StormRecord) -> Result<Option<Plot>, PlotError> {
             up: Quantity::new(SHARE, "back_percent_of_dropped", "percent"),
             lines: lines.iter().map(Series::line).collect(),
         }],
-        dots: false,
-        bands: false,
+        mark: Mark::None,
+        together: false,
         table: Table::Long,
     };
     Ok(Some(plot.showing(&numbers)))

@@ -2,9 +2,10 @@
 //!
 //! Does not know what is plotted. Vertical axes begin at zero.
 
-use super::PlotError;
-use super::canvas::{Area, Axis, GRID, INK, LABEL_SIZE, text, ticks};
-use super::data::{self, Line, Lines, Quantity, Table};
+use super::canvas::{Area, Axis, Canvas, GRID, INK, LABEL_SIZE, text, ticks};
+use super::data::{self, Line, Lines, Mark, Quantity, Table};
+use super::hover::Hover;
+use super::{Plot, PlotError};
 use crate::report::format::compact;
 use plotters::element::Text;
 use plotters::prelude::{ChartBuilder, Circle, LineSeries};
@@ -72,14 +73,20 @@ impl Stack<'_> {
             title: title.to_owned(),
             across,
             panels: self.panels.iter().map(panel).collect(),
-            dots: self.dots,
-            bands: false,
+            mark: if self.dots { Mark::Dots } else { Mark::None },
+            together: self.top.is_some(),
             table: Table::Long,
         }
     }
 
-    /// Draws the panels, in equal parts of the height there is.
-    pub(super) fn draw(&self, area: &Area<'_>) -> Result<(), PlotError> {
+    /// Draws the panels on `canvas`, in equal parts of the height there is; every dot says its value.
+    pub(super) fn plot(&self, canvas: Canvas<'_>) -> Result<Plot, PlotError> {
+        let mut hover = Hover::default();
+        let plot = canvas.draw(|area| self.draw(area, &mut hover))?;
+        Ok(plot.telling(&hover))
+    }
+
+    fn draw(&self, area: &Area<'_>, hover: &mut Hover) -> Result<(), PlotError> {
         let (width, height) = area.dim_in_pixel();
         let rows = u32::try_from(self.panels.len().max(1)).unwrap_or(1);
         let each = height.saturating_sub(AXIS) / rows;
@@ -88,12 +95,18 @@ impl Stack<'_> {
             let last = place + 1 == self.panels.len();
             let tall = each + if last { AXIS } else { 0 };
             let strip = area.clone().shrink((0, top), (width, tall));
-            self.panel(&strip, panel, last)?;
+            self.panel(&strip, panel, last, hover)?;
         }
         Ok(())
     }
 
-    fn panel(&self, area: &Area<'_>, panel: &Panel<'_>, last: bool) -> Result<(), PlotError> {
+    fn panel(
+        &self,
+        area: &Area<'_>,
+        panel: &Panel<'_>,
+        last: bool,
+        hover: &mut Hover,
+    ) -> Result<(), PlotError> {
         let all = || panel.series.iter().flat_map(|series| &series.points);
         let high = all().map(|point| point.1).fold(0.0, f64::max);
         let high = self.top.unwrap_or(high);
@@ -134,6 +147,12 @@ impl Stack<'_> {
             if self.dots {
                 let fill = series.colour.filled();
                 chart.draw_series(points().map(|point| Circle::new(point, 4, fill)))?;
+                for point in points() {
+                    let (x, y) = chart.backend_coord(&point);
+                    let (at, value) = ((self.label)(point.0), compact(point.1));
+                    let said = format!("{}, at {at}: {}: {value}", series.name, panel.title);
+                    hover.at([(x - 6, y - 6), (x + 6, y + 6)], &said);
+                }
             }
         }
         Ok(())

@@ -58,7 +58,7 @@ pub(super) fn thresholds(points: &[ThresholdPoint]) -> Result<Option<Plot>, Plot
         legend: legend.map(|s| (s.name.clone(), s.colour)).collect(),
     };
     let across = Quantity::new(stack.description, "threshold_ms", "ms").log();
-    let plot = canvas.draw(|area| stack.draw(area))?;
+    let plot = stack.plot(canvas)?;
     Ok(Some(plot.showing(&stack.numbers(title, across, "count"))))
 }
 
@@ -171,6 +171,7 @@ fn suspicion(points: &[ThresholdPoint]) -> Vec<Series> {
 mod tests {
     use super::*;
     use crate::report::detection::fixture;
+    use crate::report::plot::hover::told;
 
     #[test]
     fn every_outage_is_a_line_and_one_point_still_draws() {
@@ -185,6 +186,18 @@ mod tests {
             assert!(plot.svg.contains(must), "{must}");
         }
         assert!(!plot.svg.contains("NaN"));
+        let told = told(&plot.svg);
+        assert_eq!(told.len(), plot.svg.matches("<circle ").count());
+        for point in points.iter().filter(|point| point.connections > 0) {
+            let share = float_u(point.false_suspicions) / float_u(point.connections) * 100.0;
+            let said = format::plain(&format!(
+                "outage of {}, at {}: living connections suspected, %: {}",
+                format::millis(point.outage_ms),
+                format::millis(point.detect_within_ms),
+                format::compact(share)
+            ));
+            assert!(told.contains(&said), "{said}: {told:#?}");
+        }
         let one = thresholds(&points[..1]).unwrap().unwrap();
         assert!(!one.svg.contains("NaN") && !one.svg.contains("inf"));
         assert!(thresholds(&[]).unwrap().is_none());

@@ -3,7 +3,7 @@
 //! Does not smooth: one point per sample. Every stretch has its arm's colour and a band behind it.
 
 use super::canvas::{Area, Axis, Canvas, GRID, INK, LABEL_SIZE, arm_colour, text, ticks};
-use super::data::{self, Line, Lines, Quantity, Table};
+use super::data::{self, Line, Lines, Mark, Quantity, Table};
 use super::{Plot, PlotError};
 use crate::record::{Record, Sample};
 use crate::report::format::{compact, count, float_u};
@@ -143,8 +143,8 @@ fn numbers(title: &str, panels: &[&Panel], stretches: &[&[Sample]]) -> Lines {
         title: title.to_owned(),
         across: Quantity::new("seconds since the start of the run", "since_start_s", "s"),
         panels: panels.collect(),
-        dots: false,
-        bands: true,
+        mark: Mark::Bands,
+        together: false,
         table: Table::Wide,
     }
 }

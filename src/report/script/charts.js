@@ -33,6 +33,7 @@
       case "ns": return scaled(value, TIME);
       case "us": return scaled(value * 1e3, TIME);
       case "ms": return scaled(value * 1e6, TIME);
+      case "moment": return tick ? String(value) : `${value.toFixed(3)} s`;
       case "s": return tick ? three(value) : `${three(value)} s`;
       case "bytes": return scaled(value, BYTES);
       case "percent": return tick ? three(value) : `${three(value)} %`;
@@ -203,7 +204,7 @@
         legend: { show: false },
         scales: {
           x: { time: false, range: () => this.range },
-          y: { range: (u, low, high) => this.reach(panel.y, low, high) },
+          y: { range: (u, low, high) => this.reach(panel.y, low, this.data.together ? this.highest() : high) },
         },
         axes: [
           { ...axis(this.data.x, narrow ? 4 : 8, 2), show: last, size: 44, label: this.data.x.label, labelSize: 18,
@@ -215,6 +216,7 @@
           label: series.name,
           stroke: () => shown(series.colour),
           width: 2,
+          paths: this.data.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
           points: { show: this.data.dots, size: 7, fill: () => shown(series.colour) },
           show: !this.hidden.has(series.name),
         }))],
@@ -240,6 +242,20 @@
       if (!axis.log) return [0, high > 0 ? high * 1.06 : 1];
       const room = Math.max((high - low) * 0.06, 0.05);
       return [low - room, high + room];
+    }
+
+    // The highest value to be seen in any panel, where one scale is for all of them.
+    highest() {
+      let most = 0;
+      for (const { table, series } of this.panels) {
+        series.forEach(({ name }, number) => {
+          if (this.hidden.has(name)) return;
+          table[0].forEach((x, place) => {
+            if (x >= this.range[0] && x <= this.range[1]) most = Math.max(most, table[number + 1][place] || 0);
+          });
+        });
+      }
+      return most;
     }
 
     // Which arm was running, behind its line, also where the line lies on the ground.
@@ -268,6 +284,7 @@
     // A series has no value at places that only another one has: the nearest within a finger's breadth counts.
     nearest(u, series, hovered) {
       if (series === 0) return hovered;
+      if (this.data.steps) return this.held(u, u.posToVal(u.cursor.left, "x"));
       const [places, values] = [u.data[0], u.data[series]];
       const here = u.valToPos(places[hovered], "x");
       for (let far = 0; far < places.length; far += 1) {
@@ -283,6 +300,17 @@
       return null;
     }
 
+    // Of steps the one that holds at `x`: the last that begins no later.
+    held(u, x) {
+      const places = u.data[0];
+      let [low, high] = [0, places.length];
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (places[middle] <= x + 1e-9) low = middle + 1; else high = middle;
+      }
+      return low === 0 ? null : low - 1;
+    }
+
     // A pointer moved in one panel: the others follow.
     moved(u) {
       if (this.following) return;
@@ -290,7 +318,7 @@
         this.tip.hidden = true;
         return;
       }
-      this.at = u.data[0][u.cursor.idx];
+      this.at = this.data.steps ? Math.max(this.whole[0], u.posToVal(u.cursor.left, "x")) : u.data[0][u.cursor.idx];
       this.follow(u);
       this.tell(u, u.cursor.left);
     }
@@ -307,10 +335,13 @@
       return this.plots.flatMap((plot, place) => {
         const panel = this.panels[place];
         return panel.series.flatMap((series, number) => {
-          const index = plot.cursor.idxs ? plot.cursor.idxs[number + 1] : null;
+          const pointed = plot.cursor.idxs ? plot.cursor.idxs[number + 1] : null;
+          const index = this.data.steps ? this.held(plot, this.at) : pointed;
           if (index === null || index === undefined || this.hidden.has(series.name)) return [];
           const value = written(panel.y, raw(panel.y, plot.data[number + 1][index]), false);
-          const figure = panel.title ? `${panel.title}: ` : "";
+          // A panel that is one series' own need not name it twice.
+          const title = panel.title.startsWith(`${series.name}: `) ? panel.title.slice(series.name.length + 2) : panel.title;
+          const figure = title ? `${title}: ` : "";
           return [{ name: series.name, colour: series.colour, figure, value }];
         });
       });
@@ -372,6 +403,8 @@
           if (series.name === name) plot.setSeries(number + 1, { show: shows });
         });
       });
+      // What one panel loses may be what the others' scale was for.
+      if (this.data.together) for (const plot of this.plots) plot.setScale("x", { min: this.range[0], max: this.range[1] });
     }
 
     key(event) {

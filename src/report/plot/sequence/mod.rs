@@ -8,10 +8,11 @@
 mod place;
 
 use super::canvas::{Area, Canvas, GRID, INK, LABEL_SIZE};
+use super::hover::Hover;
 use super::{Plot, PlotError};
-use crate::record::{LifecycleRecord, ScenarioRecord};
+use crate::record::{LifecycleRecord, ScenarioRecord, SegmentRecord};
 use crate::report::csv::field;
-use crate::report::lifecycle::{End, Sequence, stems};
+use crate::report::lifecycle::{End, Sequence, instant, stems};
 use place::{Anchor, Arrow, BAR, LEFT, Placed, RIGHT, Tip, Use, WIDTH, Words, place};
 use plotters::element::{PathElement, Rectangle, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -46,8 +47,49 @@ fn diagram(
         height: u32::try_from(placed.height + 36).unwrap_or(400),
         legend: Vec::new(),
     };
-    let plot = canvas.draw_as_wide_as(WIDTH, |area| draw(area, &placed, scenario))?;
-    Ok(plot.listing(csv(scenario)))
+    let mut hover = Hover::default();
+    let plot = canvas.draw_as_wide_as(WIDTH, |area| {
+        point_out(&mut hover, area, &placed, scenario);
+        draw(area, &placed, scenario)
+    })?;
+    Ok(plot.telling(&hover).listing(csv(scenario)))
+}
+
+/// Every stretch of a state and every arrow says what it is and when.
+fn point_out(hover: &mut Hover, area: &Area<'_>, placed: &Placed<'_>, scenario: &ScenarioRecord) {
+    for bar in &placed.bars {
+        let corners = [(bar.left, bar.top), (bar.left + BAR, bar.bottom)];
+        let since = instant(bar.since_ns);
+        let said = format!("{}: {} from {since} ms on", bar.end, bar.state);
+        hover.over(area, corners, &said);
+    }
+    for arrow in &placed.arrows {
+        let said = segment_said(&scenario.segments[arrow.segment]);
+        hover.along(area, arrow.from, arrow.to, &said);
+    }
+}
+
+fn segment_said(segment: &SegmentRecord) -> String {
+    let acknowledges = segment
+        .acknowledgement
+        .map_or_else(String::new, |number| format!(", acknowledges {number}"));
+    let arrived = segment.arrived_ns.map_or_else(
+        || "lost".to_owned(),
+        |at| format!("arrived at {} ms", instant(at)),
+    );
+    let note = if segment.note.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", segment.note)
+    };
+    format!(
+        "{} sends {}, sequence {}{acknowledges}, {} B; sent at {} ms, {arrived}{note}",
+        segment.from,
+        segment.flags,
+        segment.sequence,
+        segment.bytes,
+        instant(segment.sent_ns)
+    )
 }
 
 /// The scenario's segments, one a row.

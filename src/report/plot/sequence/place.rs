@@ -113,7 +113,10 @@ pub(super) struct Bar<'a> {
     pub(super) left: i32,
     pub(super) top: i32,
     pub(super) bottom: i32,
+    pub(super) end: &'static str,
     pub(super) state: &'a str,
+    /// Since when, nanoseconds since the scenario's begin.
+    pub(super) since_ns: u64,
 }
 
 /// Everything, in its place.
@@ -406,28 +409,30 @@ impl<'a> Placed<'a> {
             let centre = left + BAR / 2;
             self.words
                 .push(Words::plain((centre, 12), Anchor::Middle, name));
-            // Where the stretch began, and its state.
-            let mut open: Option<(i32, &'a str)> = None;
+            // Where and when the stretch began, and its state.
+            let mut open: Option<(i32, u64, &'a str)> = None;
             for (place, y) in heights.iter().enumerate() {
                 let happening = sequence.moments[place].happening;
                 let state = sequence.state(end, place);
                 let silence = matches!(happening, Happening::Silence(_));
                 let anew = matches!(happening, Happening::Connection);
-                if !silence && !anew && open.is_some_and(|(_, before)| before == state) {
+                if !silence && !anew && open.is_some_and(|(_, _, before)| before == state) {
                     continue;
                 }
                 let cut = if silence { 8 } else { 10 };
-                if let Some((top, state)) = open {
+                if let Some((top, since_ns, state)) = open {
                     let bottom = y - cut;
                     self.bars.push(Bar {
                         left,
                         top,
                         bottom,
+                        end: name,
                         state,
+                        since_ns,
                     });
                 }
                 if silence {
-                    open = open.map(|(_, state)| (y + cut, state));
+                    open = open.map(|(_, since_ns, state)| (y + cut, since_ns, state));
                     continue;
                 }
                 if state == UNSEEN {
@@ -438,13 +443,15 @@ impl<'a> Placed<'a> {
                     of: Use::State,
                     ..Words::plain((centre, *y), Anchor::Middle, state)
                 });
-                open = Some((y - cut, state));
+                open = Some((y - cut, sequence.moments[place].at_ns, state));
             }
-            let last = open.map(|(top, state)| Bar {
+            let last = open.map(|(top, since_ns, state)| Bar {
                 left,
                 top,
                 bottom,
+                end: name,
                 state,
+                since_ns,
             });
             self.bars.extend(last);
         }

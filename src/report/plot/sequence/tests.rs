@@ -3,6 +3,7 @@
 use super::place::{Box4, crosses};
 use super::*;
 use crate::report::lifecycle::fixture;
+use crate::report::plot::hover::told;
 use proptest::prelude::*;
 
 /// Whether two boxes share a point.
@@ -64,6 +65,58 @@ fn the_fixtures_diagrams_lie_clear_of_themselves() {
         assert_arrows(&scenario, &placed);
         for bar in &placed.bars {
             assert!(bar.bottom > bar.top, "{}: {bar:?}", scenario.name);
+        }
+    }
+}
+
+#[test]
+fn every_arrow_and_every_stretch_of_a_state_says_what_it_is() {
+    let ms = |ns: u64| format!("at {} ms", instant(ns));
+    for scenario in fixture::scenarios() {
+        let sequence = Sequence::new(&scenario, fixture::ONE_WAY_NS);
+        let placed = place(&sequence);
+        let plot = diagram(&scenario, &sequence, "one").unwrap();
+        let told = told(&plot.svg);
+        let (bars, arrows) = told.split_at(placed.bars.len());
+        assert_eq!(arrows.len(), placed.arrows.len(), "{}", scenario.name);
+        for (bar, told) in placed.bars.iter().zip(bars) {
+            let begins = format!("{}: {} from ", bar.end, bar.state);
+            assert!(told.starts_with(&begins), "{told}, not {begins}");
+            assert_eq!(bar.end == "client", bar.left < LEFT, "{told}");
+        }
+        // Each state that was seen is among them, from when it was seen.
+        for change in scenario
+            .states
+            .iter()
+            .filter(|change| change.state != "CLOSED")
+        {
+            let said = format!(
+                "{}: {} from {} ms on",
+                change.end,
+                change.state,
+                instant(change.at_ns)
+            );
+            assert!(
+                bars.contains(&said),
+                "{}: {said} in {bars:#?}",
+                scenario.name
+            );
+        }
+        for (arrow, told) in placed.arrows.iter().zip(arrows) {
+            let segment = &scenario.segments[arrow.segment];
+            let begins = format!(
+                "{} sends {}, sequence {}",
+                segment.from, segment.flags, segment.sequence
+            );
+            assert!(told.starts_with(&begins), "{told}, not {begins}");
+            assert!(
+                told.contains(&format!("sent {}", ms(segment.sent_ns))),
+                "{told}"
+            );
+            let arrived = segment
+                .arrived_ns
+                .map_or_else(|| "lost".to_owned(), |at| format!("arrived {}", ms(at)));
+            assert!(told.contains(&arrived), "{told}");
         }
     }
 }
@@ -135,7 +188,7 @@ fn any_scenario() -> impl Strategy<Value = ScenarioRecord> {
         let states = ["SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", "TIME-WAIT"];
         let mut scenario = ScenarioRecord::default();
         for (sent, took, server, flag) in segments {
-            scenario.segments.push(crate::record::SegmentRecord {
+            scenario.segments.push(SegmentRecord {
                 sent_ns: sent * 1_000_000,
                 arrived_ns: took.map(|took| (sent + took) * 1_000_000),
                 from: end(server),
