@@ -444,14 +444,7 @@ fn in_flight_arrived(halves: &mut Halves) -> Result<(Snapshot, Snapshot), Experi
 
 /// A snapshot of now: published ones are up to a fifth of a second old.
 pub(super) fn settled(half: &mut Half) -> Result<Snapshot, ExperimentError> {
-    let asked = MonotonicClock.now();
-    loop {
-        let snapshot = half.report()?;
-        if snapshot.at >= asked {
-            return Ok(snapshot);
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    half.settle()
 }
 
 pub(super) fn end(
