@@ -17,7 +17,7 @@ use crate::arm::Arm;
 use crate::bank::{EngineConfig, Phase, Snapshot};
 use crate::clock::{Clock as _, MonotonicClock, wall_epoch_ms};
 use crate::control::{Order, Word};
-use crate::load::LoadConfig;
+use crate::load::{LoadConfig, Shard};
 use crate::measure::keepalive::{BurstSampler, BurstSamples};
 use crate::measure::memory::{MemorySnapshot, caches_per_connection, per_connection};
 use crate::measure::wire::{WireDelta, WireSnapshot};
@@ -312,6 +312,7 @@ pub(super) fn start_both(
             .path
             .targets(spec.connections, address.port(), plan.host.ephemeral),
         connections: spec.connections,
+        shard: Shard::default(),
         sources: Vec::new(),
         ramp_rate: spec.ramp_rate,
         in_flight: plan.in_flight,
