@@ -25,8 +25,10 @@ pub enum Order {
     Disturb(Disturbance),
     /// The load generator begins no further connect, and answers with [`Word::Snapshot`].
     StopOpening,
-    /// Answer with [`Word::Snapshot`] now.
+    /// Answer with [`Word::Snapshot`] now; published ones are up to a fifth of a second old.
     Report,
+    /// Answer with a [`Word::Snapshot`] of an instant after this order came.
+    Settle,
 }
 
 /// What a half answers.

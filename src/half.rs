@@ -6,10 +6,15 @@
 #![forbid(unsafe_code)]
 
 use crate::bank::Crew;
+use crate::clock::{Clock as _, MonotonicClock};
 use crate::control::{Order, Word, receive, send};
 use crate::load::{Load, LoadError, Opening};
 use crate::server::{Server, ServerError};
 use std::io::{self, BufRead, Write};
+use std::time::Duration;
+
+/// Between two looks for a fresh snapshot, which comes a few times a second.
+const SETTLE_LOOK: Duration = Duration::from_millis(10);
 
 /// What has been started.
 struct Started {
@@ -71,6 +76,7 @@ fn obey(order: Order, started: &mut Option<Started>) -> Word {
             report(started.as_ref(), |_| Ok(()))
         }
         Order::Report => report(started.as_ref(), |_| Ok(())),
+        Order::Settle => report(started.as_ref(), settle),
     }
 }
 
@@ -93,6 +99,15 @@ fn report(started: Option<&Started>, ordered: impl FnOnce(&Crew) -> Result<(), S
             host: false,
         },
     }
+}
+
+/// Waits until every core thread has shown itself after now.
+fn settle(crew: &Crew) -> Result<(), String> {
+    let asked = MonotonicClock.now();
+    while crew.snapshot()?.at < asked {
+        std::thread::sleep(SETTLE_LOOK);
+    }
+    Ok(())
 }
 
 fn failed(error: &dyn std::error::Error, host: bool) -> Word {

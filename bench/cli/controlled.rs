@@ -6,7 +6,7 @@ use nix::unistd::Pid;
 use ringbeat::arm::Arm;
 use ringbeat::bank::{Driver, EngineConfig, EngineKind, Phase, Snapshot};
 use ringbeat::control::{Order, Word, receive, send};
-use ringbeat::load::LoadConfig;
+use ringbeat::load::{LoadConfig, Shard};
 use ringbeat::os::cores::usable_cores;
 use ringbeat::server::ServerConfig;
 use ringbeat::shard::{Phases, Role, Settings};
@@ -149,6 +149,7 @@ pub(crate) fn server(arm: Arm, kind: EngineKind) -> ServerConfig {
 pub(crate) fn load(arm: Arm, kind: EngineKind) -> LoadConfig {
     LoadConfig {
         targets: Vec::new(),
+        shard: Shard::default(),
         sources: Vec::new(),
         connections: CONNECTIONS,
         ramp_rate: None,

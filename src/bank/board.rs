@@ -55,7 +55,7 @@ impl Phase {
 /// What one core thread, or all of them together, have to show.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// When it was taken, monotonic.
+    /// When it was taken, monotonic; of several threads, when the first of them was: nothing in it is older.
     pub at: Nanos,
     /// Since the start.
     pub totals: Counters,
@@ -94,7 +94,7 @@ impl Snapshot {
     /// # Errors
     /// [`crate::record::HistogramError`] if a stored histogram does not open.
     pub fn add(&mut self, other: &Self) -> Result<(), crate::record::HistogramError> {
-        self.at = self.at.max(other.at);
+        self.at = self.at.min(other.at);
         self.window_ns = self.window_ns.max(other.window_ns);
         self.totals.add(&other.totals);
         self.ladders.add(&other.ladders);
@@ -264,11 +264,16 @@ impl Board {
     /// # Errors
     /// As [`Snapshot::add`].
     pub fn snapshot(&self) -> Result<Snapshot, crate::record::HistogramError> {
-        let mut sum = Snapshot::default();
+        let mut sum: Option<Snapshot> = None;
         for seat in &self.seats {
-            sum.add(&seat.snapshot.lock().unwrap_or_else(PoisonError::into_inner))?;
+            let shown = seat.snapshot.lock();
+            let shown = shown.unwrap_or_else(PoisonError::into_inner);
+            match &mut sum {
+                None => sum = Some(shown.clone()),
+                Some(sum) => sum.add(&shown)?,
+            }
         }
-        Ok(sum)
+        Ok(sum.unwrap_or_default())
     }
 }
 
@@ -276,6 +281,20 @@ impl Board {
 mod tests {
     use super::*;
     use crate::shard::CloseCause;
+
+    #[test]
+    fn all_threads_together_are_as_old_as_the_oldest() {
+        let board = Board::new(2);
+        for (seat, at) in [(0, Nanos(20)), (1, Nanos(10))] {
+            let shown = Snapshot {
+                at,
+                ..Snapshot::default()
+            };
+            board.publish(seat, shown);
+        }
+        assert_eq!(board.snapshot().unwrap().at, Nanos(10));
+        assert_eq!(Board::new(0).snapshot().unwrap(), Snapshot::default());
+    }
 
     #[test]
     fn endings_of_all_threads_come_in_the_order_of_their_verdicts() {

@@ -15,7 +15,7 @@ use super::status::Status;
 use super::{Failure, host, metrics, output, parse};
 use crate::arm::{Arm, Budget};
 use crate::bank::{Phase, Snapshot};
-use crate::load::{IN_FLIGHT, Load, LoadConfig};
+use crate::load::{IN_FLIGHT, Load, LoadConfig, Shard};
 use crate::record::decode;
 use crate::shard::Counters;
 use crate::units::{HumanBytes, HumanCount, HumanNanos};
@@ -128,6 +128,7 @@ fn configure(
     let in_flight = args.bounds.in_flight;
     Ok(LoadConfig {
         targets: target.addresses(connections, host::ephemeral()),
+        shard: Shard::default(),
         sources: args.source_addresses.clone(),
         connections,
         ramp_rate: args.ramp.ramp_rate,

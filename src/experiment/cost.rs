@@ -127,6 +127,7 @@ pub(super) fn empty(
         detection: None,
         storm: None,
         lifecycle: None,
+        fleet: None,
         samples: Vec::new(),
     }
 }

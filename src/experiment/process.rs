@@ -116,6 +116,11 @@ impl Half {
         self.snapshot(&Order::Report)
     }
 
+    /// What the half shows after now.
+    pub(super) fn settle(&mut self) -> Result<Snapshot, ExperimentError> {
+        self.snapshot(&Order::Settle)
+    }
+
     fn snapshot(&mut self, order: &Order) -> Result<Snapshot, ExperimentError> {
         match self.ask(order)? {
             Word::Snapshot(snapshot) => Ok(*snapshot),

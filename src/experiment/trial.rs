@@ -17,7 +17,7 @@ use crate::arm::Arm;
 use crate::bank::{EngineConfig, Phase, Snapshot};
 use crate::clock::{Clock as _, MonotonicClock, wall_epoch_ms};
 use crate::control::{Order, Word};
-use crate::load::LoadConfig;
+use crate::load::{LoadConfig, Shard};
 use crate::measure::keepalive::{BurstSampler, BurstSamples};
 use crate::measure::memory::{MemorySnapshot, caches_per_connection, per_connection};
 use crate::measure::wire::{WireDelta, WireSnapshot};
@@ -313,6 +313,7 @@ pub(super) fn start_both(
             .path
             .targets(spec.connections, address.port(), plan.host.ephemeral),
         connections: spec.connections,
+        shard: Shard::default(),
         sources: Vec::new(),
         ramp_rate: spec.ramp_rate,
         in_flight: plan.in_flight,
@@ -445,14 +446,7 @@ fn in_flight_arrived(halves: &mut Halves) -> Result<(Snapshot, Snapshot), Experi
 
 /// A snapshot of now: published ones are up to a fifth of a second old.
 pub(super) fn settled(half: &mut Half) -> Result<Snapshot, ExperimentError> {
-    let asked = MonotonicClock.now();
-    loop {
-        let snapshot = half.report()?;
-        if snapshot.at >= asked {
-            return Ok(snapshot);
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    half.settle()
 }
 
 pub(super) fn end(

@@ -9,6 +9,7 @@ use super::opening::Opening;
 use super::ramp::Ramp;
 use super::recovery::Recovery;
 use super::routes::Routes;
+use super::share::Shard;
 use crate::bank::{CLOSES_PER_TURN, Director, Lane, Pace, Phase, RingPlan, Rotation, Turnover};
 use crate::clock::{Clock as _, MonotonicClock};
 use crate::shard::{Instruments, Told};
@@ -35,6 +36,8 @@ pub(super) struct Connector {
     told: bool,
     /// This thread's place among the threads: ordinals are dealt out in turn.
     seat: (u32, u32),
+    /// This process's place among the load generators, likewise.
+    shard: Shard,
     abort: bool,
     again: Option<Again>,
 }
@@ -65,6 +68,12 @@ impl Connector {
         let in_flight = (config.in_flight / threads_per_core).max(1);
         let anew = config.reconnects_in_flight;
         let anew = anew.map_or(in_flight, |most| (most / threads_per_core).max(1));
+        // No two threads of all load generators draw the same delays.
+        let draws = config
+            .shard
+            .index()
+            .wrapping_mul(seat.1)
+            .wrapping_add(seat.0);
         let churn = config.churn_per_second.map(|rate| share(rate, threads));
         let wanted =
             config.reconnect.is_some() || churn.is_some() || config.turnover_above.is_some();
@@ -74,16 +83,17 @@ impl Connector {
                 config.ramp_rate.map(|rate| share(rate, threads)),
                 in_flight,
             ),
-            routes: Routes::new(&config.targets, &config.sources),
+            routes: Routes::new(&config.targets, &config.sources, config.shard.index()),
             options: u32::try_from(options).unwrap_or(0),
             capacity: plan.connections_per_ring as usize,
             filling: 0,
             opening: opening.clone(),
             told: false,
             seat,
+            shard: config.shard,
             abort: config.abort,
             again: wanted.then(|| Again {
-                recovery: Recovery::new(config.reconnect, seat.0, anew),
+                recovery: Recovery::new(config.reconnect, draws, anew),
                 churn: churn.map(|rate| Ramp::new(u64::MAX, Some(rate), u64::MAX)),
                 churning: Rotation::default(),
                 turnover: config
@@ -117,11 +127,12 @@ impl Connector {
                 break;
             };
             let (seat, seats) = self.seat;
-            let ordinal = u32::try_from(number)
+            let local = u32::try_from(number)
                 .unwrap_or(u32::MAX)
                 .wrapping_mul(seats)
                 .wrapping_add(seat);
-            let (target, source) = self.routes.of(ordinal);
+            let (target, source) = self.routes.of(local);
+            let ordinal = self.shard.ordinal(local);
             let options = self.options;
             lanes[lane].with(&clock, instruments, |shard, cx| {
                 shard.connect(target, source, ordinal, options, cx);
@@ -172,7 +183,7 @@ impl Connector {
             let Some(ordinal) = again.recovery.begin(now) else {
                 break;
             };
-            let (target, source) = self.routes.of(ordinal);
+            let (target, source) = self.routes.of(self.shard.local(ordinal));
             let options = self.options;
             lanes[lane].with(&clock, instruments, |shard, cx| {
                 shard.reconnect(target, source, ordinal, options, cx);

@@ -12,10 +12,12 @@ mod opening;
 mod ramp;
 pub(crate) mod recovery;
 mod routes;
+mod share;
 
 pub use backoff::{Backoff, Jitter};
 pub use opening::Opening;
 pub use routes::loopback_targets;
+pub use share::{MOST_SHARDS, Shard};
 
 use crate::bank::{BankConfig, Crew, Driver, EngineConfig, PlanError, RingPlan};
 use crate::ring::{RingError, SocketOption, self_test_bind};
@@ -34,8 +36,11 @@ pub struct LoadConfig {
     /// Where connections come from, each once with every target before the next; none leaves it to the kernel.
     #[serde(default)]
     pub sources: Vec<Ipv4Addr>,
-    /// Connections to open.
+    /// Connections to open here: this shard's own.
     pub connections: u64,
+    /// Which of several load generators this is, and so which numbers its connections have.
+    #[serde(default)]
+    pub shard: Shard,
     /// Connections per second; `None` is as fast as the connects in flight allow.
     pub ramp_rate: Option<u64>,
     /// Connects that may be unanswered at once per core; more than the server's accept queue would overflow it.

@@ -24,20 +24,24 @@ pub fn loopback_targets(connections: u64, port: u16, ephemeral: (u16, u16)) -> V
 pub(super) struct Routes {
     targets: Vec<SocketAddrV4>,
     sources: Vec<Ipv4Addr>,
+    /// Where the turn begins.
+    first: usize,
 }
 
 impl Routes {
-    pub(super) fn new(targets: &[SocketAddrV4], sources: &[Ipv4Addr]) -> Self {
+    /// Turns begin at target `first`: load generators that begin at different ones do not all knock at the same door.
+    pub(super) fn new(targets: &[SocketAddrV4], sources: &[Ipv4Addr], first: u32) -> Self {
         Self {
             targets: targets.to_vec(),
             sources: sources.to_vec(),
+            first: first as usize,
         }
     }
 
-    /// Where the connection numbered `ordinal` goes, and where it comes from. Targets take turns fastest, so that a
-    /// source address has been to each of them before the next one is used.
-    pub(super) fn of(&self, ordinal: u32) -> (SocketAddrV4, Option<Ipv4Addr>) {
-        let (place, targets) = (ordinal as usize, self.targets.len());
+    /// Where the connection that has the number `local` here goes, and where it comes from. Targets take turns fastest,
+    /// so that a source address has been to each of them before the next one is used.
+    pub(super) fn of(&self, local: u32) -> (SocketAddrV4, Option<Ipv4Addr>) {
+        let (place, targets) = (local as usize + self.first, self.targets.len());
         let source = match self.sources.len() {
             0 => None,
             sources => Some(self.sources[place / targets % sources]),
@@ -54,7 +58,7 @@ mod tests {
     fn every_source_goes_to_every_target_before_the_next_one() {
         let targets = [7001, 7002, 7003].map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
         let sources = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)];
-        let routes = Routes::new(&targets, &sources);
+        let routes = Routes::new(&targets, &sources, 0);
         let mut each: Vec<_> = (0..6).map(|ordinal| routes.of(ordinal)).collect();
         assert_eq!(each[0].1, each[2].1);
         assert_ne!(each[2].1, each[3].1);
@@ -62,7 +66,8 @@ mod tests {
         each.dedup();
         assert_eq!(each.len(), 6, "each pair once");
         assert_eq!(routes.of(6), routes.of(0));
-        assert_eq!(Routes::new(&targets, &[]).of(4), (targets[1], None));
+        assert_eq!(Routes::new(&targets, &[], 0).of(4), (targets[1], None));
+        assert_eq!(Routes::new(&targets, &[], 2).of(4), (targets[0], None));
     }
 
     #[test]

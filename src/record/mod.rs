@@ -11,6 +11,7 @@
 
 mod arm;
 mod detection;
+mod fleet;
 mod histogram;
 mod lifecycle;
 mod meters;
@@ -25,6 +26,9 @@ pub use arm::{
 pub use detection::{
     CellRecord, ClaimRecord, DetectionRecord, LeftBehind, MechanismSettings, OracleRecord,
     ThresholdPoint,
+};
+pub use fleet::{
+    FleetClock, FleetHost, FleetRecord, FleetTotals, FleetWindow, LoadHost, ServerHost,
 };
 pub use histogram::{HistogramError, HistogramRecord, decode, encode, merge, new_histogram};
 pub use lifecycle::{
@@ -117,6 +121,9 @@ pub struct Record {
     /// Of `lifecycle`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifecycle: Option<LifecycleRecord>,
+    /// Of `serve`, `load` and `merge`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetRecord>,
     /// One row a second, all arms in the order they ran.
     pub samples: Vec<Sample>,
 }

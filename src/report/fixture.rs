@@ -1,5 +1,4 @@
-//! A small plausible record for tests. Invented figures: nothing here was measured, nothing here is
-//! shipped.
+//! A small plausible record for tests. Invented figures: nothing here was measured, nothing is shipped.
 
 use super::format::{float_i, whole};
 use crate::record::{
@@ -427,6 +426,7 @@ pub(crate) fn record() -> Record {
         detection: None,
         storm: None,
         lifecycle: None,
+        fleet: None,
         samples: samples(),
     }
 }

@@ -57,7 +57,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("exporter", &["bank", "shard", "os", "units"]),
     // The two halves' configurations travel over the control channel.
     ("control", &["bank", "server", "load"]),
-    ("half", &["control", "bank", "server", "load"]),
+    ("half", &["control", "bank", "server", "load", "clock"]),
     (
         "experiment",
         &[

@@ -9,7 +9,7 @@ use crate::bank::{Disturbance, Driver, EngineConfig, Phase, Snapshot};
 use crate::control::Order;
 use crate::experiment::process::Half;
 use crate::experiment::{ExperimentError, HostFacts};
-use crate::load::LoadConfig;
+use crate::load::{LoadConfig, Shard};
 use crate::os::established::count_connections;
 use crate::server::ServerConfig;
 use crate::units::Nanos;
@@ -83,6 +83,7 @@ impl Pair {
         let target = SocketAddrV4::new(Laboratory::server_address(), pair.port);
         pair.load.ask(&Order::Load(Box::new(LoadConfig {
             targets: vec![target],
+            shard: Shard::default(),
             sources: Vec::new(),
             connections: plan.connections,
             ramp_rate: plan.ramp_rate,
