@@ -42,6 +42,7 @@
 //!  main
 //!  cli
 //!  experiment     advise (pure)                 report (reads a record, nothing else)
+//!  fleet (several hosts)
 //!  half  control
 //!  server  load  environment  exporter
 //!  bank  arm
@@ -76,6 +77,7 @@ pub mod environment;
 pub mod epoll;
 pub mod experiment;
 pub mod exporter;
+pub mod fleet;
 pub mod half;
 pub mod load;
 pub mod measure;

@@ -7,6 +7,7 @@
 //! main
 //! cli
 //! experiment | advise | report
+//! fleet
 //! control, half
 //! server | load | environment | exporter
 //! bank
@@ -58,9 +59,17 @@ const RULES: &[(&str, &[&str])] = &[
     // The two halves' configurations travel over the control channel.
     ("control", &["bank", "server", "load"]),
     ("half", &["control", "bank", "server", "load", "clock"]),
+    // The rendezvous carries the control channel's messages and knows the load generator's shards.
+    (
+        "fleet",
+        &[
+            "control", "load", "bank", "record", "socket", "clock", "units",
+        ],
+    ),
     (
         "experiment",
         &[
+            "fleet",
             "half",
             "control",
             "environment",
@@ -90,6 +99,7 @@ const RULES: &[(&str, &[&str])] = &[
             "experiment",
             "advise",
             "report",
+            "fleet",
             "exporter",
             "half",
             "control",
