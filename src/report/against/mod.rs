@@ -14,6 +14,7 @@ mod text;
 use super::plot::{self, Plot, PlotError};
 use crate::record::{Kind, Record};
 use changes::Change;
+pub(super) use changes::machines;
 use figures::Verdict;
 use rows::Group;
 
@@ -65,6 +66,7 @@ fn word(kind: Kind) -> &'static str {
         Kind::Detection => "detect",
         Kind::Storm => "storm",
         Kind::Lifecycle => "lifecycle",
+        Kind::Fleet => "merge",
     }
 }
 
