@@ -6,7 +6,7 @@
 //! ```text
 //! main
 //! cli
-//! experiment | advise | report
+//! experiment | advise | merge | report
 //! control, half
 //! server | load | environment | exporter
 //! bank
@@ -84,11 +84,13 @@ const RULES: &[(&str, &[&str])] = &[
     // Of the meters only what foretells bursts.
     ("advise", &["arm", "measure", "record", "socket", "units"]),
     ("report", &["record", "units"]),
+    ("merge", &["record", "units"]),
     (
         "cli",
         &[
             "experiment",
             "advise",
+            "merge",
             "report",
             "exporter",
             "half",
@@ -413,7 +415,7 @@ fn unsafe_is_confined_to_the_ring() {
 
 #[test]
 fn pure_modules_touch_nothing_outside() {
-    let pure = ["wheel", "protocol", "detector", "record"];
+    let pure = ["wheel", "protocol", "detector", "record", "merge"];
     let outside = [
         "std::time::Instant",
         "Instant::now",
