@@ -22,6 +22,9 @@ mod frames;
 #[path = "cli/halves.rs"]
 mod halves;
 #[cfg(test)]
+#[path = "cli/merge/folders.rs"]
+mod merge;
+#[cfg(test)]
 #[path = "cli/metrics.rs"]
 mod metrics;
 #[cfg(test)]
@@ -36,6 +39,9 @@ mod peers;
 #[cfg(test)]
 #[path = "cli/ports.rs"]
 mod ports;
+#[cfg(test)]
+#[path = "cli/merge/record.rs"]
+mod record;
 #[cfg(test)]
 #[path = "cli/refusals.rs"]
 mod refusals;

@@ -32,7 +32,7 @@
 //! router between them), `storm` (everybody dropped at once) and `lifecycle` (how connections begin and end; most of it
 //! between plain sockets and over a wire in user space, without the halves). The first four ask the `doctor` beforehand
 //! what of the host stands against them. `advise` measures nothing: it makes settings of a question, and their cost of
-//! what the others left.
+//! what the others left. Nor does `merge`: it joins what `load` and `serve` left on the hosts of one run.
 //!
 //! # Layers
 //!
@@ -41,7 +41,7 @@
 //! ```text
 //!  main
 //!  cli
-//!  experiment     advise (pure)                 report (reads a record, nothing else)
+//!  experiment     advise (pure)     merge (pure)     report (reads a record, nothing else)
 //!  fleet (several hosts)
 //!  half  control
 //!  server  load  environment  exporter
@@ -81,6 +81,7 @@ pub mod fleet;
 pub mod half;
 pub mod load;
 pub mod measure;
+pub mod merge;
 pub mod os;
 pub mod protocol;
 pub mod record;

@@ -20,6 +20,7 @@ pub mod host;
 mod laboratory;
 mod lifecycle;
 mod load;
+mod merge;
 mod metrics;
 mod opening;
 pub mod output;
@@ -70,6 +71,7 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     Load(Box<load::LoadArgs>),
     Report(report::ReportArgs),
+    Merge(merge::MergeArgs),
     // Hidden, so that the short help stays a screen; the README tells of them.
     #[command(hide = true)]
     Completions(shell::CompletionsArgs),
@@ -89,6 +91,7 @@ fn dispatch(command: &Command) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(args),
         Command::Load(args) => load::run(args),
         Command::Report(args) => report::run(args),
+        Command::Merge(args) => merge::run(args),
         Command::Completions(args) => shell::completions(args, Cli::command()),
         Command::Man(args) => shell::man(args, Cli::command()),
     }

@@ -10,7 +10,7 @@ use crate::report::{
 use clap::Args;
 use std::path::{Path, PathBuf};
 
-/// Render a record again: every file beside it, and the table; or say what differs between two
+/// Render a record again, every file and the table; or say what differs between two
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
     /// The folder a run has left

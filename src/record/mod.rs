@@ -11,6 +11,8 @@
 
 mod arm;
 mod detection;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod fleet;
 mod histogram;
 mod lifecycle;
@@ -65,6 +67,9 @@ pub enum Kind {
     Storm,
     /// `lifecycle`: how connections begin and end. All of it stands in [`Record::lifecycle`], and `arms` is empty.
     Lifecycle,
+    /// `serve`, `load` and `merge`: connections held by hand, on one host or many. All of it stands in [`Record::fleet`],
+    /// and `arms` is empty.
+    Fleet,
 }
 
 /// One run, whole.

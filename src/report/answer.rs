@@ -5,7 +5,7 @@
 //! interval when the record compared just these two, and otherwise the widest one the two intervals
 //! allow.
 
-use super::{detection, format, lifecycle, scale, storm};
+use super::{detection, fleet, format, lifecycle, scale, storm};
 use crate::record::{ArmRecord, Comparison, Estimate, Kind, Record};
 
 /// The sentences a reader must not miss, most important first.
@@ -15,6 +15,7 @@ pub(super) fn headline(record: &Record) -> Vec<String> {
         (Kind::Detection, _) => return detection::headline(record),
         (Kind::Storm, _) => return storm::headline(record),
         (Kind::Lifecycle, _) => return lifecycle::headline(record),
+        (Kind::Fleet, _) => return fleet::headline(record),
         _ => {}
     }
     let mut sentences: Vec<String> = record.arms.iter().filter_map(harm).collect();

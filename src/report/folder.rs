@@ -1,12 +1,13 @@
 //! The result folder: reserved before a run, written whole or not at all, never over another.
 //!
-//! Does not render: every text comes from the exporters. The one file of this module tree that
-//! touches the disk. A hidden folder beside the target takes the files; when all are on the disk it
-//! gets its final name in one step.
+//! Does not render: every text comes from the exporters. It and its reading half are the one place of this
+//! module tree that touches the disk. A hidden folder beside the target takes the files; when all are on the disk it
+//! gets its final name in one step. A host's part of a fleet carries the checksums of its files, since it is copied from
+//! host to host before it is merged.
 
 use super::format::file_name as safe;
 use super::hlog::{Interval, interval_log};
-use super::{detection, hgrm, hlog, html, lifecycle, plots, samples_csv, storm};
+use super::{detection, fleet, hgrm, hlog, html, lifecycle, plots, samples_csv, storm, sums};
 use crate::record::{ArmRecord, HistogramRecord, Kind, Record, SCHEMA_VERSION, ScaleAxis};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
@@ -15,6 +16,11 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
+
+mod read;
+
+use read::read_sums;
+pub use read::{load, load_verified};
 
 const RECORD: &str = "record.json";
 /// Names tried before giving up: `out`, `out.2`, … `out.9999`.
@@ -58,6 +64,29 @@ pub enum FolderError {
         /// The version it states.
         found: u64,
     },
+    /// The folder has no checksums, so whether it is whole cannot be told.
+    #[error(
+        "{} has no {}, so whether it is whole cannot be told; give folders that `ringbeat load --out`, `ringbeat serve \
+         --out` or `ringbeat merge` wrote, copied with all their files", .0.display(), sums::NAME
+    )]
+    NoSums(PathBuf),
+    /// Its checksums cannot be read.
+    #[error("{} is no list of checksums: {reason}; copy the folder again from its host", path.display())]
+    Sums {
+        /// The file.
+        path: PathBuf,
+        /// What was wrong with it.
+        reason: String,
+    },
+    /// A file is gone.
+    #[error("{} is missing: the folder was not copied whole; copy it again from its host", .0.display())]
+    Lost(PathBuf),
+    /// A file is not what was written.
+    #[error(
+        "{} is not what was written there: its checksum is not the one in {}, so it was cut short or changed; copy the \
+         folder again from its host", .0.display(), sums::NAME
+    )]
+    Changed(PathBuf),
     /// An exporter refused, which means the record holds what no run writes.
     #[error(
         "could not render {what}: {reason}; the record is damaged: take another copy of it, or measure again"
@@ -159,8 +188,16 @@ impl ResultFolder {
             what: RECORD.to_owned(),
             reason: error.to_string(),
         })?;
-        put(&self.temporary.join(RECORD), &json)?;
-        for (name, content) in rendered(record)? {
+        let mut files = vec![(RECORD.to_owned(), json)];
+        files.extend(rendered(record)?);
+        if record.kind == Kind::Fleet {
+            let summed = files
+                .iter()
+                .map(|(name, content)| (name.clone(), sums::sum(content)));
+            let text = sums::text(&summed.collect());
+            files.push((sums::NAME.to_owned(), text.into_bytes()));
+        }
+        for (name, content) in files {
             put(&self.temporary.join(name), &content)?;
         }
         sync_folder(&self.temporary)?;
@@ -324,6 +361,12 @@ fn of_the_run(record: &Record) -> Result<Vec<(String, String)>, FolderError> {
             files.extend(summed(record, &safe(&name), histogram, stored)?);
         }
     }
+    let hosts = record.fleet.iter().flat_map(fleet::histograms);
+    for (name, histograms) in hosts {
+        for (histogram, stored) in histograms {
+            files.extend(summed(record, &safe(&name), histogram, stored)?);
+        }
+    }
     Ok(files)
 }
 
@@ -364,50 +407,35 @@ fn damaged(what: &str, error: &dyn std::fmt::Display) -> FolderError {
     }
 }
 
-/// Reads the record a run has left in `dir`.
-///
-/// # Errors
-/// [`FolderError::Io`] when there is none to read, [`FolderError::Schema`] when it has another
-/// shape, [`FolderError::NotARecord`] for anything else.
-pub fn load(dir: &Path) -> Result<Record, FolderError> {
-    let path = dir.join(RECORD);
-    let bytes = during("read", &path, fs::read(&path))?;
-    let foreign = |reason: String| FolderError::NotARecord {
-        path: path.clone(),
-        reason,
-    };
-    let value: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|error| foreign(error.to_string()))?;
-    let found = value
-        .get("schema_version")
-        .and_then(serde_json::Value::as_u64)
-        .ok_or_else(|| foreign("it states no schema_version".to_owned()))?;
-    if found != u64::from(SCHEMA_VERSION) {
-        return Err(FolderError::Schema {
-            path: path.clone(),
-            found,
-        });
-    }
-    serde_json::from_value(value).map_err(|error| foreign(error.to_string()))
-}
-
 /// Renders `record` into `dir` again, file by file, each replaced in one step; `record.json` stays
-/// untouched.
+/// untouched, and where the folder keeps checksums so does the record's: what somebody changed stays told.
 ///
 /// # Errors
-/// As [`ResultFolder::write`].
+/// As [`ResultFolder::write`], and [`FolderError::Sums`].
 pub fn rewrite_rendered(dir: &Path, record: &Record) -> Result<(), FolderError> {
+    let mut sums = read_sums(dir)?;
     for (name, content) in rendered(record)? {
-        let fresh = dir.join(format!(".{name}.unfinished"));
-        let path = dir.join(&name);
-        let written = put(&fresh, &content)
-            .and_then(|()| during("replace", &path, fs::rename(&fresh, &path)));
-        if written.is_err() {
-            fs::remove_file(&fresh).unwrap_or_default();
-            return written;
+        replace(dir, &name, &content)?;
+        if let Some(sums) = &mut sums {
+            sums.insert(name, sums::sum(&content));
         }
     }
+    if let Some(sums) = &sums {
+        replace(dir, sums::NAME, sums::text(sums).as_bytes())?;
+    }
     sync_folder(dir)
+}
+
+/// Puts a file where one may be, in one step.
+fn replace(dir: &Path, name: &str, content: &[u8]) -> Result<(), FolderError> {
+    let fresh = dir.join(format!(".{name}.unfinished"));
+    let path = dir.join(name);
+    let written =
+        put(&fresh, content).and_then(|()| during("replace", &path, fs::rename(&fresh, &path)));
+    if written.is_err() {
+        fs::remove_file(&fresh).unwrap_or_default();
+    }
+    written
 }
 
 #[cfg(test)]

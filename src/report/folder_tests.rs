@@ -227,18 +227,23 @@ fn a_record_of_before_there_was_scale_still_opens() {
     assert!(read.scale.is_none());
 }
 
-/// Writes a lab, a storm and a life cycle to look at, when told where to.
+/// Writes a lab, a storm, a life cycle and a fleet to look at, when told where to.
 #[test]
 fn lab_and_storm_for_the_eye() {
+    type Made = (&'static str, fn() -> Record);
     let Some(out) = std::env::var_os("RINGBEAT_WRITE_FIXTURES") else {
         return;
     };
-    let records = [
-        ("detection", detection::fixture::record()),
-        ("storm", storm::fixture::record()),
-        ("lifecycle", lifecycle::fixture::record()),
+    let records: [Made; 6] = [
+        ("detection", detection::fixture::record),
+        ("storm", storm::fixture::record),
+        ("lifecycle", lifecycle::fixture::record),
+        ("fleet", fleet::fixture::record),
+        ("fleet-load", || crate::record::fixture::load(2)),
+        ("fleet-server", crate::record::fixture::server),
     ];
     for (name, record) in records {
+        let record = record();
         let place = ResultFolder::reserve(&Path::new(&out).join(name)).unwrap();
         let dir = place.write(&record).unwrap();
         for width in [0, 60, 80, 120] {
@@ -350,4 +355,95 @@ fn a_life_cycle_keeps_its_captures_its_segments_and_all_histograms() {
         "{text}"
     );
     assert_eq!(names(home.path()), ["run"]);
+}
+
+#[test]
+fn a_fleet_keeps_all_histograms_of_every_host_and_the_checksums_of_its_files() {
+    let home = tempfile::tempdir().unwrap();
+    let place = ResultFolder::reserve(&home.path().join("run")).unwrap();
+    let kept = place.write(&fleet::fixture::record()).unwrap();
+    let files = names(&kept);
+    for must in [
+        "all.rtt.hgrm",
+        "all.connect.hlog",
+        "shard-2.rtt.hlog",
+        "server.lateness.hgrm",
+        "rtt.svg",
+        sums::NAME,
+    ] {
+        assert!(files.contains(&must.to_owned()), "{must} in {files:?}");
+    }
+    let listed = read_sums(&kept).unwrap().unwrap();
+    let others = files.iter().filter(|name| *name != sums::NAME);
+    assert!(others.eq(listed.keys()), "every other file is in the list");
+    let read = load_verified(&kept).unwrap();
+    assert_eq!(read.fleet.unwrap().loads.len(), 4);
+    let other = ResultFolder::reserve(&home.path().join("storm")).unwrap();
+    let other = other.write(&storm::fixture::record()).unwrap();
+    assert!(matches!(load_verified(&other), Err(FolderError::NoSums(_))));
+}
+
+/// The format is that of sha256sum(1), by its own reader.
+#[test]
+fn the_checksums_are_read_by_the_systems_own_tool() {
+    let home = tempfile::tempdir().unwrap();
+    let place = ResultFolder::reserve(&home.path().join("run")).unwrap();
+    let kept = place.write(&crate::record::fixture::server()).unwrap();
+    let verify = || {
+        let mut tool = std::process::Command::new("sha256sum");
+        let tool = tool.args(["--check", "--strict", "--quiet", sums::NAME]);
+        tool.current_dir(&kept).output().unwrap().status.success()
+    };
+    assert!(verify());
+    fs::write(kept.join("samples.csv"), "other").unwrap();
+    assert!(!verify());
+}
+
+#[test]
+fn a_bundle_that_is_not_as_it_was_written_is_refused_and_the_file_named() {
+    let home = tempfile::tempdir().unwrap();
+    let record = crate::record::fixture::load(0);
+    let write = |name: &str| {
+        let place = ResultFolder::reserve(&home.path().join(name)).unwrap();
+        place.write(&record).unwrap()
+    };
+    let said = |kept: &Path| load_verified(kept).unwrap_err().to_string();
+    let lost = write("lost");
+    fs::remove_file(lost.join("shard-0.rtt.hlog")).unwrap();
+    assert!(said(&lost).contains("shard-0.rtt.hlog is missing"));
+    let cut = write("cut");
+    let whole = fs::read(cut.join(RECORD)).unwrap();
+    fs::write(cut.join(RECORD), &whole[..whole.len() / 2]).unwrap();
+    assert!(said(&cut).contains("record.json is not what was written"));
+    let edited = write("edited");
+    let text = String::from_utf8(whole).unwrap();
+    let text = text.replace("\"heartbeats_sent\": 50000", "\"heartbeats_sent\": 50001");
+    fs::write(edited.join(RECORD), &text).unwrap();
+    assert!(said(&edited).contains("record.json is not what was written"));
+    // Rendering it again does not whitewash it.
+    rewrite_rendered(&edited, &load(&edited).unwrap()).unwrap();
+    assert!(said(&edited).contains("record.json is not what was written"));
+    let bare = write("bare");
+    fs::remove_file(bare.join(sums::NAME)).unwrap();
+    assert!(said(&bare).contains("has no SHA256SUMS"));
+    for (text, why) in [
+        ("rubbish", "no list of checksums"),
+        ("", "record.json is not in it"),
+    ] {
+        fs::write(bare.join(sums::NAME), text).unwrap();
+        assert!(said(&bare).contains(why), "{why}: {}", said(&bare));
+    }
+    assert!(said(&home.path().join("nowhere")).contains("has no SHA256SUMS"));
+}
+
+#[test]
+fn rendering_again_keeps_the_checksums_true() {
+    let home = tempfile::tempdir().unwrap();
+    let place = ResultFolder::reserve(&home.path().join("run")).unwrap();
+    let kept = place.write(&fleet::fixture::record()).unwrap();
+    fs::write(kept.join("report.html"), "old").unwrap();
+    assert!(matches!(load_verified(&kept), Err(FolderError::Changed(_))));
+    fs::write(kept.join("notes.txt"), "somebody's own").unwrap();
+    rewrite_rendered(&kept, &load(&kept).unwrap()).unwrap();
+    load_verified(&kept).unwrap();
 }

@@ -17,7 +17,7 @@ pub(super) use script::fetches_nothing;
 use super::plot::{Plot, PlotError, plots};
 use super::rows::{CostTable, Row};
 use super::text::settings;
-use super::{detection, lifecycle, scale, storm};
+use super::{detection, fleet, lifecycle, scale, storm};
 use crate::record::{ArmRecord, Comparison, Environment, Kind, Record, Rung};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::collections::BTreeMap;
@@ -40,6 +40,7 @@ pub(super) fn page(record: &Record, plots: &[Plot]) -> String {
         Kind::Detection => "who notices a dead peer, and when",
         Kind::Storm => "reconnect storms and churn",
         Kind::Lifecycle => "how connections begin and end",
+        Kind::Fleet => "connections held by hand, on one host or many",
     };
     let title = record.label.as_deref().unwrap_or(usual);
     let head = html! {
@@ -52,6 +53,7 @@ pub(super) fn page(record: &Record, plots: &[Plot]) -> String {
         (Kind::Detection, _) => detection::body(record, plots),
         (Kind::Storm, _) => storm::body(record, plots),
         (Kind::Lifecycle, _) => lifecycle::body(record, plots),
+        (Kind::Fleet, _) => fleet::body(record, plots),
         _ => body(record, plots),
     };
     let main = html! {

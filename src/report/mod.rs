@@ -18,6 +18,7 @@
 //! | `cells_csv` | one row a cell of a fault lab | a spreadsheet |
 //! | `lifecycle::files` | captures, one row a segment, one a change of state | Wireshark, a spreadsheet |
 //! | [`Difference`] | two results side by side | a terminal, a README, a browser |
+//! | `fleet::text` and its kin | sums beside the server, a row per host | the terminal, a page |
 //! | [`ResultFolder`] | all of the above beside `record.json`, whole or not at all | keeping |
 
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@ mod csv;
 mod detection;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod fleet;
 mod folder;
 mod format;
 mod grid;
@@ -39,11 +41,12 @@ mod plot;
 mod rows;
 mod scale;
 mod storm;
+mod sums;
 mod text;
 
 pub use against::{AgainstError, Difference, Side};
 pub use csv::samples_csv;
-pub use folder::{FolderError, ResultFolder, load, rewrite_rendered, write_page};
+pub use folder::{FolderError, ResultFolder, load, load_verified, rewrite_rendered, write_page};
 pub use hgrm::hgrm;
 pub use hlog::{HlogError, hlog};
 pub use html::html;

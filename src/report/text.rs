@@ -8,7 +8,7 @@ use super::answer;
 use super::format;
 use super::grid::{cells, draw, footnotes, header, markdown_line, wrap};
 use super::rows::{CostTable, Row};
-use super::{detection, lifecycle, scale, storm};
+use super::{detection, fleet, lifecycle, scale, storm};
 use crate::record::{Config, Kind, Record, Warning};
 use crate::units::HumanBytes;
 use std::fmt::Write as _;
@@ -25,6 +25,7 @@ pub fn table(record: &Record, width: Option<u16>) -> String {
         (Kind::Detection, _) => return detection::text(record, width, paragraph),
         (Kind::Storm, _) => return storm::text(record, width, paragraph),
         (Kind::Lifecycle, _) => return lifecycle::text(record, width, paragraph),
+        (Kind::Fleet, _) => return fleet::text(record, width, paragraph),
         _ => {}
     }
     let mut text = String::new();
@@ -89,6 +90,7 @@ pub fn markdown_table(record: &Record) -> String {
         (Kind::Detection, _) => return detection::markdown(record),
         (Kind::Storm, _) => return storm::markdown(record),
         (Kind::Lifecycle, _) => return lifecycle::markdown(record),
+        (Kind::Fleet, _) => return fleet::markdown(record),
         _ => {}
     }
     let whole = CostTable::new(&record.arms, &record.comparisons);

@@ -6,7 +6,7 @@
 //! ```text
 //! main
 //! cli
-//! experiment | advise | report
+//! experiment | advise | merge | report
 //! fleet
 //! control, half
 //! server | load | environment | exporter
@@ -93,11 +93,13 @@ const RULES: &[(&str, &[&str])] = &[
     // Of the meters only what foretells bursts.
     ("advise", &["arm", "measure", "record", "socket", "units"]),
     ("report", &["record", "units"]),
+    ("merge", &["record", "units"]),
     (
         "cli",
         &[
             "experiment",
             "advise",
+            "merge",
             "report",
             "fleet",
             "exporter",
@@ -423,7 +425,7 @@ fn unsafe_is_confined_to_the_ring() {
 
 #[test]
 fn pure_modules_touch_nothing_outside() {
-    let pure = ["wheel", "protocol", "detector", "record"];
+    let pure = ["wheel", "protocol", "detector", "record", "merge"];
     let outside = [
         "std::time::Instant",
         "Instant::now",

@@ -127,3 +127,14 @@ fn gather(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
         other => drop(found.insert(path.to_owned(), other.to_string())),
     }
 }
+
+/// What differs between two machines: what it is, and what it is on the one and on the other.
+pub(in crate::report) fn machines(
+    one: &Environment,
+    other: &Environment,
+) -> Vec<(String, String, String)> {
+    let changes = environment(one, other).into_iter();
+    changes
+        .map(|change| (change.key, change.one, change.other))
+        .collect()
+}

@@ -21,6 +21,7 @@ mod words;
 use super::plot::{self, Overlaid, Plot, PlotError};
 use crate::record::{Kind, Record};
 use changes::Change;
+pub(super) use changes::machines;
 use figures::Verdict;
 use outcomes::Outcomes;
 use rows::{Both, Group};
@@ -80,6 +81,7 @@ fn word(record: &Record) -> &'static str {
         }
         Kind::Storm => "storm",
         Kind::Lifecycle => "lifecycle",
+        Kind::Fleet => "merge",
     }
 }
 

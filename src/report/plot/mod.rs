@@ -10,6 +10,7 @@ mod bursts;
 mod canvas;
 mod curves;
 mod data;
+mod fleet;
 mod hover;
 mod lifecycle;
 mod matrix;
@@ -113,6 +114,13 @@ pub fn plots(record: &Record) -> Result<Vec<Plot>, PlotError> {
         Kind::Lifecycle => {
             if let Some(lifecycle) = &record.lifecycle {
                 plots.extend(lifecycle::charts(lifecycle)?);
+            }
+            plots.extend(timeline::timeline(record)?);
+            return Ok(plots);
+        }
+        Kind::Fleet => {
+            if let Some(fleet) = &record.fleet {
+                plots.extend(fleet::charts(fleet)?);
             }
             plots.extend(timeline::timeline(record)?);
             return Ok(plots);

@@ -1,0 +1,489 @@
+//! Reasons to doubt a run on several hosts: connections that are not there, counts that do not meet, hosts unlike the others.
+//!
+//! Pure. Looks at the rows alone, so that it finds the same however they were brought together. A host is *far off* when its
+//! figure is more than three times the median of the load generators and by more than a floor above it, the same floor for
+//! all: robust against the bad host itself, and silent where all are small. With fewer than three hosts nobody is.
+
+use super::fit::shards_in_words;
+use super::overlap::{Overlap, overlap};
+use super::{hosts, load_name, missing, server_name};
+use crate::record::{Config, FleetHost, FleetRecord, LoadHost, Warning};
+use crate::units::{HumanCount, HumanNanos};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+/// Every code an audit uses: a merge drops those its parts carry, and looks anew.
+pub(super) const CODES: [&str; 14] = [
+    "clocks-not-compared",
+    "heartbeats-astray",
+    "host-drops",
+    "host-lagged",
+    "host-rtt-far-off",
+    "host-slow-ramp",
+    "host-stopped",
+    "hosts-not-held",
+    "server-counts-differ",
+    "server-missing",
+    SHARDS_MISSING,
+    "source-address-shared",
+    "window-missing",
+    "windows-apart",
+];
+
+/// Of a record that lacks hosts.
+pub(super) const SHARDS_MISSING: &str = "shards-missing";
+/// Names told before the rest is a number.
+const TOLD: usize = 8;
+/// How many times the median is far off.
+const FAR: u64 = 3;
+const MIN_HOSTS: usize = 3;
+/// A ramp that is slower by less than this is not worth a word.
+const RAMP_FLOOR_NS: u64 = 1_000_000_000;
+
+/// Everything doubtful about the hosts of `fleet`, which ran with `config`.
+#[must_use]
+pub fn audit(fleet: &FleetRecord, config: &Config) -> Vec<Warning> {
+    let found = [
+        not_held(fleet),
+        stopped(fleet),
+        windows(fleet),
+        server_counts(fleet),
+        heartbeats(fleet, config),
+        lagged(fleet, config),
+        rtt(fleet, config),
+        slow_ramp(fleet),
+        drops(fleet),
+        shared_addresses(fleet),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+fn warning(code: &str, invalidates: bool, message: String, advice: &str) -> Warning {
+    Warning {
+        code: code.to_owned(),
+        message,
+        advice: advice.to_owned(),
+        invalidates,
+    }
+}
+
+/// The first few of `names`, and how many more there are.
+pub(super) fn some_of(names: &[String]) -> String {
+    let told = names.iter().take(TOLD).cloned().collect::<Vec<_>>();
+    match names.len().saturating_sub(TOLD) {
+        0 => told.join(", "),
+        more => format!("{} and {more} more", told.join(", ")),
+    }
+}
+
+fn said(names: &[String], say: impl Fn(String) -> Warning) -> Option<Warning> {
+    (!names.is_empty()).then(|| say(some_of(names)))
+}
+
+/// Asked for, established, held: the same number on every host.
+fn not_held(fleet: &FleetRecord) -> Option<Warning> {
+    let loads = fleet.loads.iter().filter_map(|load| {
+        let numbers = [
+            load.connections_asked,
+            load.connections_established,
+            load.connections_held_at_end,
+        ];
+        let kernel = load.kernel_held.filter(|held| *held < numbers[2]);
+        let whole = numbers[0] == numbers[1] && numbers[1] == numbers[2] && kernel.is_none();
+        (!whole).then(|| short(load, numbers, kernel))
+    });
+    let names: Vec<String> = loads.collect();
+    said(&names, |names| {
+        warning(
+            "hosts-not-held",
+            true,
+            format!("not all connections were there to the end: {names}"),
+            "look at the causes: what failed to open needs ports, an accept queue or memory (`ringbeat doctor`), what was \
+             lost needs its cause removed; then measure again",
+        )
+    })
+}
+
+fn short(load: &LoadHost, [asked, established, held]: [u64; 3], kernel: Option<u64>) -> String {
+    let mut text = format!(
+        "{} asked for {}, established {}, held {}",
+        load_name(load),
+        HumanCount(asked),
+        HumanCount(established),
+        HumanCount(held)
+    );
+    if let Some(kernel) = kernel {
+        write!(text, ", its kernel holds {}", HumanCount(kernel)).unwrap_or_default();
+    }
+    let causes = load.connections_lost.iter().chain(&load.connects_failed);
+    let causes: Vec<String> = causes
+        .filter(|(_, count)| **count > 0)
+        .map(|(cause, count)| format!("{cause} × {}", HumanCount(*count)))
+        .collect();
+    if !causes.is_empty() {
+        write!(text, " ({})", causes.join(", ")).unwrap_or_default();
+    }
+    text
+}
+
+fn stopped(fleet: &FleetRecord) -> Option<Warning> {
+    let names = hosts(fleet).filter_map(|(name, host)| {
+        let why = host.stopped.as_ref()?;
+        Some(format!("{name}: {why}"))
+    });
+    said(&names.collect::<Vec<_>>(), |names| {
+        warning(
+            "host-stopped",
+            true,
+            format!("a part was cut short ({names})"),
+            "remove the cause and measure again; what was measured until then is kept",
+        )
+    })
+}
+
+/// Hosts of which there is no record. A host's own record knows of no other; a merge does.
+pub(super) fn coverage(fleet: &FleetRecord) -> impl Iterator<Item = Warning> {
+    [absent_shards(fleet), absent_server(fleet)]
+        .into_iter()
+        .flatten()
+}
+
+fn absent_shards(fleet: &FleetRecord) -> Option<Warning> {
+    let missing = missing(fleet);
+    (!missing.is_empty()).then(|| {
+        warning(
+            SHARDS_MISSING,
+            false,
+            format!(
+                "of {} shards, {} not in this record: every sum is of a part",
+                fleet.shards,
+                shards_in_words(&missing)
+            ),
+            "merge this with the folders that are missing",
+        )
+    })
+}
+
+fn absent_server(fleet: &FleetRecord) -> Option<Warning> {
+    fleet.server.is_none().then(|| {
+        warning(
+            "server-missing",
+            false,
+            "the server's own record is not among them: its CPU, memory and counts are not known"
+                .to_owned(),
+            "let `ringbeat serve --out` keep it, and merge its folder too",
+        )
+    })
+}
+
+fn windows(fleet: &FleetRecord) -> Option<Warning> {
+    let all: Vec<(String, &FleetHost)> = hosts(fleet).collect();
+    let only: Vec<&FleetHost> = all.iter().map(|(_, host)| *host).collect();
+    let named = |places: &[usize]| {
+        let names: Vec<String> = places.iter().map(|place| all[*place].0.clone()).collect();
+        some_of(&names)
+    };
+    match overlap(&only) {
+        Overlap::AtLeast {
+            at_least_ns,
+            longest_ns,
+        } => (u128::from(at_least_ns) * 10 < u128::from(longest_ns) * 9).then(|| {
+            let shown = if at_least_ns == 0 {
+                "perhaps not at all".to_owned()
+            } else {
+                format!("for {} at least", HumanNanos(at_least_ns))
+            };
+            warning(
+                "windows-apart",
+                true,
+                format!(
+                    "all windows were open at once {shown}, of {} each: less than nine tenths",
+                    HumanNanos(longest_ns)
+                ),
+                "start the hosts through a rendezvous, or compare their clocks better, and measure again",
+            )
+        }),
+        Overlap::Apart { earlier, later, .. } => Some(warning(
+            "windows-apart",
+            true,
+            format!(
+                "{} had closed its window before {} opened its own",
+                all[earlier].0, all[later].0
+            ),
+            "start the hosts together and measure again",
+        )),
+        Overlap::Missing(places) => Some(warning(
+            "window-missing",
+            true,
+            format!("no window was measured by {}", named(&places)),
+            "see why it stopped, and measure again",
+        )),
+        Overlap::NotCompared(places) => Some(warning(
+            "clocks-not-compared",
+            false,
+            format!(
+                "whether all windows were open at once cannot be told: no offset with a bound is known of the clock of {}",
+                named(&places)
+            ),
+            "start the hosts through a rendezvous, which compares their clocks",
+        )),
+    }
+}
+
+/// The server's side of the connections against the sum of the others'.
+fn server_counts(fleet: &FleetRecord) -> Option<Warning> {
+    let server = fleet
+        .server
+        .as_ref()
+        .filter(|_| missing(fleet).is_empty())?;
+    let sum = |of: fn(&LoadHost) -> u64| fleet.loads.iter().map(of).fold(0, u64::saturating_add);
+    let established = sum(|load| load.connections_established);
+    let held = sum(|load| load.connections_held_at_end);
+    let mut found = Vec::new();
+    if server.connections_accepted != established {
+        found.push(format!(
+            "accepted {} connections where the load generators established {}",
+            HumanCount(server.connections_accepted),
+            HumanCount(established)
+        ));
+    }
+    if server.connections_held_at_end != held {
+        found.push(format!(
+            "held {} at the end where they held {}",
+            HumanCount(server.connections_held_at_end),
+            HumanCount(held)
+        ));
+    }
+    // One more accepted may be somebody else's look at the port; one fewer held is a connection that only one end has.
+    let invalidates =
+        server.connections_held_at_end != held || server.connections_accepted < established;
+    (!found.is_empty()).then(|| {
+        warning(
+            "server-counts-differ",
+            invalidates,
+            format!("{} {}", server_name(server), found.join(" and ")),
+            "let nothing else connect to the server's port, and look for connections that died on one side; then measure \
+             again",
+        )
+    })
+}
+
+/// Heartbeats sent against heartbeats received, both ways. The windows are not the same instants, so the counts may differ
+/// by what falls into one and not into the other, and by what is under way for two ticks; one in a hundred is allowed
+/// beyond, which is where a load generator counts as lagging.
+fn heartbeats(fleet: &FleetRecord, config: &Config) -> Option<Warning> {
+    let server = fleet
+        .server
+        .as_ref()
+        .filter(|_| missing(fleet).is_empty())?;
+    let all: Vec<&FleetHost> = hosts(fleet).map(|(_, host)| host).collect();
+    let Overlap::AtLeast {
+        at_least_ns,
+        longest_ns,
+    } = overlap(&all)
+    else {
+        return None;
+    };
+    let sum = |of: fn(&LoadHost) -> u64| fleet.loads.iter().map(of).fold(0, u64::saturating_add);
+    let outside =
+        u128::from(longest_ns.saturating_sub(at_least_ns)) + 2 * 1_000 * u128::from(config.tick_us);
+    let bunched = if config.phases == "aligned" {
+        u128::from(sum(|load| load.connections_held_at_end))
+    } else {
+        0
+    };
+    let ways = [
+        (
+            "sent by the load generators",
+            sum(|load| load.heartbeats_sent),
+            "received by the server",
+            server.heartbeats_received,
+        ),
+        (
+            "sent by the server",
+            server.heartbeats_sent,
+            "received by the load generators",
+            sum(|load| load.heartbeats_received),
+        ),
+    ];
+    let wrong = ways.iter().filter(|(_, sent, _, received)| {
+        let sent_or_not = u128::from((*sent).max(*received));
+        let allowed =
+            sent_or_not * outside / u128::from(longest_ns.max(1)) + sent_or_not / 100 + bunched;
+        u128::from(sent.abs_diff(*received)) > allowed
+    });
+    let wrong: Vec<String> = wrong
+        .map(|(from, sent, to, received)| {
+            format!(
+                "{} heartbeats were {from}, {} {to}",
+                HumanCount(*sent),
+                HumanCount(*received)
+            )
+        })
+        .collect();
+    (!wrong.is_empty()).then(|| {
+        warning(
+            "heartbeats-astray",
+            true,
+            format!(
+                "{}: more apart than the windows' edges explain",
+                wrong.join("; ")
+            ),
+            "look for a host that lagged or lost connections, and measure again",
+        )
+    })
+}
+
+/// Those of `figures` that are far off, with the median.
+fn far_off(mut figures: Vec<(String, u64)>, floor: u64) -> (u64, Vec<(String, u64)>) {
+    let mut sorted: Vec<u64> = figures.iter().map(|(_, figure)| *figure).collect();
+    sorted.sort_unstable();
+    if sorted.len() < MIN_HOSTS {
+        return (0, Vec::new());
+    }
+    // Of an even number the lower middle one: half bad hosts must not hide each other.
+    let median = sorted[(sorted.len() - 1) / 2];
+    figures.retain(|(_, figure)| {
+        *figure > median.saturating_mul(FAR) && figure.saturating_sub(median) > floor
+    });
+    (median, figures)
+}
+
+fn p99s(fleet: &FleetRecord, histogram: &str) -> Vec<(String, u64)> {
+    let of = |load: &LoadHost| {
+        let stored = load.histograms.get(histogram);
+        let stored = stored.filter(|stored| stored.count > 0)?;
+        Some((load_name(load), stored.p99))
+    };
+    fleet.loads.iter().filter_map(of).collect()
+}
+
+fn with_span((name, figure): &(String, u64)) -> String {
+    format!("{name} {}", HumanNanos(*figure))
+}
+
+fn tick_ns(config: &Config) -> u64 {
+    config.tick_us.saturating_mul(1_000)
+}
+
+fn rtt(fleet: &FleetRecord, config: &Config) -> Option<Warning> {
+    let (median, far) = far_off(p99s(fleet, "rtt"), tick_ns(config));
+    let names: Vec<String> = far.iter().map(with_span).collect();
+    said(&names, |names| {
+        warning(
+            "host-rtt-far-off",
+            false,
+            format!(
+                "round trips of a host are far off the others': p99 {names}, the hosts' median {}",
+                HumanNanos(median)
+            ),
+            "look at that host's CPU, steal and network before the tail over all hosts is quoted; its own row and curve are \
+             in the report",
+        )
+    })
+}
+
+/// Schedules that were not kept: heartbeats half an interval late, fewer than due, or far later than on the other hosts.
+fn lagged(fleet: &FleetRecord, config: &Config) -> Option<Warning> {
+    let lags = p99s(fleet, "schedule_lag");
+    let half_ms = config.heartbeat_interval_ms / 2;
+    let late = |lag: u64| lag > half_ms.saturating_mul(1_000_000);
+    let (_, far) = far_off(lags.clone(), tick_ns(config));
+    let mut broken: Vec<String> = lags
+        .iter()
+        .filter(|(_, lag)| late(*lag))
+        .map(|lag| format!("{} late (p99)", with_span(lag)))
+        .collect();
+    broken.extend(fleet.loads.iter().filter_map(|load| fewer(load, config)));
+    let invalidates = !broken.is_empty();
+    let far = far.iter().filter(|(_, lag)| !late(*lag));
+    let names: Vec<String> = broken
+        .into_iter()
+        .chain(far.map(|lag| format!("{} late (p99), far off the others", with_span(lag))))
+        .collect();
+    said(&names, |names| {
+        warning(
+            "host-lagged",
+            invalidates,
+            format!("a host did not keep its schedule of heartbeats: {names}"),
+            "give that host fewer connections or more cores, and nothing else to do; then measure again",
+        )
+    })
+}
+
+/// `load` sent less than 95 of a hundred heartbeats due; nothing where it sends none.
+fn fewer(load: &LoadHost, config: &Config) -> Option<String> {
+    let window = load.host.window.as_ref()?;
+    let interval_ns = config.heartbeat_interval_ms.saturating_mul(1_000_000);
+    if load.heartbeats_sent == 0 || interval_ns == 0 {
+        return None;
+    }
+    let due = u128::from(load.connections_held_at_end) * u128::from(window.length_ns)
+        / u128::from(interval_ns);
+    (u128::from(load.heartbeats_sent) * 100 < due * 95).then(|| {
+        format!(
+            "{} sent {} heartbeats of {} due",
+            load_name(load),
+            HumanCount(load.heartbeats_sent),
+            HumanCount(u64::try_from(due).unwrap_or(u64::MAX))
+        )
+    })
+}
+
+fn slow_ramp(fleet: &FleetRecord) -> Option<Warning> {
+    let took = |load: &LoadHost| Some((load_name(load), load.opened_in_ns?));
+    let ramps = fleet.loads.iter().filter_map(took).collect();
+    let (median, far) = far_off(ramps, RAMP_FLOOR_NS);
+    let names: Vec<String> = far.iter().map(with_span).collect();
+    said(&names, |names| {
+        warning(
+            "host-slow-ramp",
+            false,
+            format!(
+                "a host opened its connections far slower than the others: {names}, the hosts' median {}",
+                HumanNanos(median)
+            ),
+            "look for SYNs that were sent again on that host, and for what stands between it and the server",
+        )
+    })
+}
+
+fn drops(fleet: &FleetRecord) -> Option<Warning> {
+    let names = hosts(fleet).filter_map(|(name, host)| {
+        let dropped = host.backlog_drops.filter(|dropped| *dropped > 0)?;
+        Some(format!("{name} {}", HumanCount(dropped)))
+    });
+    said(&names.collect::<Vec<_>>(), |names| {
+        warning(
+            "host-drops",
+            false,
+            format!("the kernel's backlog dropped packets in the window: {names}"),
+            "raise net.core.netdev_max_backlog there, or spread the load over more cores",
+        )
+    })
+}
+
+/// Source addresses that hosts of different names have in common. Several load generators of one machine may share one, and
+/// behind a translator of addresses (NAT) hosts may look alike to themselves; so it is a doubt and no refusal.
+fn shared_addresses(fleet: &FleetRecord) -> Option<Warning> {
+    let mut owners: BTreeMap<&String, Vec<&LoadHost>> = BTreeMap::new();
+    for load in &fleet.loads {
+        for address in &load.source_addresses {
+            owners.entry(address).or_default().push(load);
+        }
+    }
+    let shared = owners.iter().filter_map(|(address, loads)| {
+        let machines: BTreeSet<&String> = loads.iter().map(|load| &load.host.name).collect();
+        let names: Vec<String> = loads.iter().map(|load| load_name(load)).collect();
+        (machines.len() > 1).then(|| format!("{address} ({})", some_of(&names)))
+    });
+    said(&shared.collect::<Vec<_>>(), |shared| {
+        warning(
+            "source-address-shared",
+            false,
+            format!("hosts of different names have one source address: {shared}"),
+            "where that is no translator of addresses (NAT), give each host its own, so that they do not take ports from one \
+             another",
+        )
+    })
+}

@@ -1,0 +1,152 @@
+//! What an audit over all hosts finds, and whom it names.
+
+use super::*;
+
+#[test]
+fn connections_that_are_not_there_make_the_run_invalid_and_name_the_host() {
+    let mut records = bundles();
+    change(&mut records[1], |load| {
+        load.connections_established -= 3;
+        load.connections_held_at_end -= 10;
+        load.connections_lost = [("reset".to_owned(), 7)].into();
+        load.connects_failed = [("ECONNREFUSED".to_owned(), 3)].into();
+    });
+    let record = whole(&records);
+    assert!(!record.valid);
+    let said = &warned(&record, "hosts-not-held").message;
+    for word in [
+        "shard 1 on node-1 asked for 2,500, established 2,497, held 2,490",
+        "reset × 7",
+        "ECONNREFUSED × 3",
+    ] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    let server = &warned(&record, "server-counts-differ");
+    assert!(
+        server.invalidates && server.message.contains("accepted 10,000"),
+        "{server:?}"
+    );
+    let mut records = bundles();
+    change(&mut records[0], |load| load.kernel_held = Some(2_499));
+    let record = whole(&records);
+    assert!(
+        warned(&record, "hosts-not-held")
+            .message
+            .contains("its kernel holds 2,499")
+    );
+}
+
+#[test]
+fn a_look_at_the_servers_port_is_only_a_warning() {
+    let mut records = bundles();
+    fleet(&mut records[4])
+        .server
+        .as_mut()
+        .unwrap()
+        .connections_accepted += 1;
+    let record = whole(&records);
+    assert!(record.valid && !warned(&record, "server-counts-differ").invalidates);
+}
+
+#[test]
+fn heartbeats_may_differ_by_the_windows_edges_and_by_no_more() {
+    let mut records = bundles();
+    let received = |records: &mut Vec<Record>, less: u64| {
+        let server = fleet(&mut records[4]).server.as_mut().unwrap();
+        server.heartbeats_received -= less;
+    };
+    received(&mut records, 2_000);
+    assert!(whole(&records).valid);
+    received(&mut records, 300);
+    let record = whole(&records);
+    let said = &warned(&record, "heartbeats-astray").message;
+    assert!(
+        said.contains("200,000 heartbeats were sent by the load generators, 197,700"),
+        "{said}"
+    );
+    assert!(!record.valid);
+}
+
+#[test]
+fn a_host_that_is_late_drops_or_stops_is_named() {
+    let mut records = bundles();
+    change(&mut records[0], |load| {
+        load.heartbeats_sent = 40_000;
+        load.host.backlog_drops = Some(17);
+    });
+    change(&mut records[3], |load| {
+        load.host.stopped = Some("interrupted by SIGTERM".to_owned());
+        load.host.window = None;
+    });
+    let record = whole(&records);
+    assert!(!record.valid && record.partial);
+    for (code, words) in [
+        (
+            "host-lagged",
+            "shard 0 on node-0 sent 40,000 heartbeats of 50,000 due",
+        ),
+        ("host-drops", "shard 0 on node-0 17"),
+        ("host-stopped", "shard 3 on node-3: interrupted by SIGTERM"),
+        ("window-missing", "shard 3 on node-3"),
+    ] {
+        let said = &warned(&record, code).message;
+        assert!(said.contains(words), "{code}: {said}");
+    }
+    assert_eq!(record.fleet.unwrap().together.overlap_ns, None);
+}
+
+#[test]
+fn a_record_marked_partial_says_so_in_its_hosts_row() {
+    let mut records = bundles();
+    records[0].partial = true;
+    let record = whole(&records);
+    assert!(record.partial && !record.valid);
+    assert!(
+        warned(&record, "host-stopped")
+            .message
+            .contains("shard 0 on node-0: its record is marked partial")
+    );
+}
+
+#[test]
+fn windows_that_hardly_overlap_and_clocks_that_were_not_compared_are_told() {
+    let mut records = bundles();
+    change(&mut records[1], |load| {
+        load.host.window.as_mut().unwrap().opened_epoch_ns += WINDOW / 5;
+    });
+    let record = whole(&records);
+    let apart = warned(&record, "windows-apart");
+    assert!(apart.invalidates && apart.message.contains("less than nine tenths"));
+    change(&mut records[1], |load| {
+        let clock = &mut load.host.window.as_mut().unwrap().clock;
+        clock.compared_with = "start-at".to_owned();
+        (clock.offset_ns, clock.error_ns) = (None, None);
+    });
+    let record = whole(&records);
+    let told = warned(&record, "clocks-not-compared");
+    assert!(
+        !told.invalidates
+            && told.message.contains("cannot be told")
+            && told.message.contains("node-1")
+    );
+    assert_eq!(record.fleet.as_ref().unwrap().together.overlap_ns, None);
+    assert!(record.valid);
+}
+
+#[test]
+fn one_address_on_hosts_of_two_names_is_doubtful_and_on_one_machine_is_not() {
+    let mut records = bundles();
+    change(&mut records[1], |load| {
+        load.source_addresses = vec!["10.0.0.10".to_owned()];
+    });
+    let record = whole(&records);
+    let said = warned(&record, "source-address-shared");
+    assert!(
+        !said.invalidates
+            && said
+                .message
+                .contains("10.0.0.10 (shard 0 on node-0, shard 1 on node-1)")
+    );
+    change(&mut records[1], |load| load.host.name = "node-0".to_owned());
+    assert!(!codes(&whole(&records)).contains(&"source-address-shared"));
+}
