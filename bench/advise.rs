@@ -10,5 +10,8 @@ mod answers;
 #[path = "advise/ask.rs"]
 mod ask;
 #[cfg(test)]
+#[path = "advise/fleet.rs"]
+mod fleet;
+#[cfg(test)]
 #[path = "advise/snippets.rs"]
 mod snippets;

@@ -7,6 +7,7 @@ use super::alternatives::{Alternative, alternatives, rate};
 use super::choice::{AdviceError, Choice, choose, heartbeats_possible};
 use super::cost::{Cost, cost, far_off};
 use super::figures::Basis;
+use super::fleet::FleetPlan;
 use super::link::LinkFigure;
 use super::notice::{Blind, Suspected, at_budget, blind, suspected};
 use super::timing::{Timing, outage};
@@ -53,6 +54,9 @@ pub struct Advice {
     pub alternatives: Vec<Alternative>,
     /// What to beware of, contradictions first.
     pub warnings: Vec<Warning>,
+    /// Hosts for all the connections; absent where one host does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetPlan>,
     /// The settings as code and configuration, by name; those asked for.
     pub snippets: BTreeMap<&'static str, String>,
 }
@@ -206,6 +210,7 @@ pub fn advise(question: &Question, basis: &Basis<'_>) -> Result<Advice, AdviceEr
         why,
         alternatives: alternatives(question, arm, basis),
         warnings,
+        fleet: None,
         snippets: BTreeMap::new(),
     })
 }

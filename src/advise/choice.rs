@@ -57,6 +57,17 @@ pub enum AdviceError {
          and must probe twice within that, could not keep it awake: give --middlebox-idle at least 2s"
     )]
     Forgetful(Duration),
+    /// A host of a fleet that is too small for anything.
+    #[error(
+        "one host holds not a single connection: by its {what}, {headroom} % of which are kept free (--headroom), there \
+         is no room; give a larger host (--host-memory, --host-cores, --nic), or a longer --detect-within"
+    )]
+    HostTooSmall {
+        /// The tightest bound.
+        what: &'static str,
+        /// Kept free, percent.
+        headroom: u64,
+    },
 }
 
 /// The mechanism, with its reasons.

@@ -127,7 +127,9 @@ pub(super) fn cost(
 }
 
 /// How many times more or fewer connections than measured are too many to go by.
-const FAR: f64 = 10.0;
+pub(super) const FAR: f64 = 10.0;
+/// The warning that says so.
+pub(super) const FAR_OFF: &str = "cost-far-extrapolated";
 
 /// What to say of a cost that was measured at a population quite another than `connections`.
 pub(super) fn far_off(
@@ -149,7 +151,7 @@ pub(super) fn far_off(
         )
     });
     Some(Warning {
-        code: "cost-far-extrapolated",
+        code: FAR_OFF,
         message: format!(
             "the cost per event was measured at {} connections and taken for {}: it grows and shrinks with the \
              population, as idle sockets leave the caches and ticks find less to do{nearer}",

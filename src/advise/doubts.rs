@@ -15,6 +15,9 @@ const BACKLOG: u64 = 1_000;
 /// The shortest idle timeout among well-known load balancers and NATs (Azure's, 4 min; AWS's is 350 s).
 const FORGETFUL: Nanos = Nanos::from_secs(240);
 
+/// The warning of keepalive's bursts.
+pub(super) const BURSTS: &str = "keepalive-bursts";
+
 /// All that apply, contradictions first.
 pub(super) fn doubts(
     question: &Question,
@@ -158,7 +161,7 @@ fn radio(question: &Question, arm: Arm, timing: &Timing) -> Option<Warning> {
     ))
 }
 
-fn burst(question: &Question, arm: Arm, timing: &Timing) -> Option<Warning> {
+pub(super) fn burst(question: &Question, arm: Arm, timing: &Timing) -> Option<Warning> {
     if !arm.has_keepalive() {
         return None;
     }
@@ -167,7 +170,7 @@ fn burst(question: &Question, arm: Arm, timing: &Timing) -> Option<Warning> {
     let burst = predict_burst(probing, timing.budget.keepalive_idle_s, HZ, 1);
     (burst > BACKLOG).then_some(())?;
     Some(warning(
-        "keepalive-bursts",
+        BURSTS,
         format!(
             "the kernel fires keepalive timers in bursts, here of some {} probes in one tick, divided among the CPUs \
              (its timer wheel is that coarse {} s ahead, at HZ {HZ}); over loopback and veth (sidecars, containers) all \

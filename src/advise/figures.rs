@@ -4,6 +4,7 @@
 //! written from `results/` by a test (`RINGBEAT_WRITE_PUBLISHED=1 cargo test --lib published`), so that an installed
 //! program has them too.
 
+use super::pace;
 use crate::record::{
     ArmRecord, CellRecord, Config, Environment, Estimate, Kind, MemoryPerConnection, Record,
     ThresholdPoint,
@@ -35,12 +36,45 @@ pub struct CostFigure {
     pub cpu_ns_per_event: Estimate,
     /// Of it, the server's process.
     pub server_cpu_ns_per_event: Option<Estimate>,
+    /// Of it, the load generator's process.
+    #[serde(default)]
+    pub load_cpu_ns_per_event: Option<Estimate>,
     /// Both directions.
     pub packets_per_event: f64,
     /// Both directions, at IP level.
     pub wire_bytes_per_event: f64,
     /// By owner, both ends.
     pub memory_bytes_per_connection: MemoryPerConnection,
+}
+
+/// What one record's machine is, and held.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostFigure {
+    /// The record.
+    #[serde(flatten)]
+    pub source: Source,
+    /// Online CPUs.
+    pub cpus: u64,
+    /// Physical memory.
+    pub memory_bytes: u64,
+    /// The most connections it held in a measured window, both ends of each.
+    pub connections_held: u64,
+}
+
+/// How fast connections came at one of a machine's records, both ends on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectsFigure {
+    /// The record.
+    #[serde(flatten)]
+    pub source: Source,
+    /// What it was: a storm, handshakes, a ramp.
+    pub what: String,
+    /// Connections that came.
+    pub connections: u64,
+    /// A second, the whole machine.
+    pub connects_per_second: Estimate,
+    /// Online CPUs.
+    pub cpus: u64,
 }
 
 /// One cell of a fault lab.
@@ -86,6 +120,12 @@ pub struct Noticed {
 pub struct Figures {
     /// Costs, in no order.
     pub costs: Vec<CostFigure>,
+    /// The machines that costs were measured on, one entry per record.
+    #[serde(default)]
+    pub hosts: Vec<HostFigure>,
+    /// How fast connections came, in no order.
+    #[serde(default)]
+    pub connects: Vec<ConnectsFigure>,
     /// What is noticed.
     pub noticed: Noticed,
 }
@@ -124,6 +164,8 @@ impl Figures {
     pub fn local(folder: &str, record: &Record) -> Self {
         Self {
             costs: Self::costs_of(folder, record),
+            hosts: Self::host_of(folder, record).into_iter().collect(),
+            connects: pace::connects_of(&source(folder, record), record),
             noticed: Self::noticed_of(folder, record).unwrap_or_default(),
         }
     }
@@ -137,19 +179,30 @@ impl Figures {
             return Vec::new();
         }
         let source = source(folder, record);
-        let mut rungs = vec![(record.config.connections, &record.arms)];
-        if let Some(rung) = &record.drop_free_rung {
-            rungs.push((rung.connections, &rung.arms));
-        }
-        for rung in record.scale.iter().flat_map(|scale| &scale.rungs) {
-            rungs.push((rung.connections, &rung.arms));
-        }
-        let figures = rungs.into_iter().flat_map(|(connections, arms)| {
+        let figures = rungs(record).into_iter().flat_map(|(connections, arms)| {
             let source = &source;
             arms.iter()
                 .filter_map(move |arm| figure(source, connections, arm))
         });
         figures.collect()
+    }
+
+    /// The machine of a record that costs may be quoted from, and the most it held.
+    fn host_of(folder: &str, record: &Record) -> Option<HostFigure> {
+        let told = matches!(record.kind, Kind::Cost | Kind::Scale);
+        if !told || !record.valid || record.partial {
+            return None;
+        }
+        let arms = rungs(record).into_iter().flat_map(|(_, arms)| arms);
+        let long = record.scale.iter().flat_map(|scale| &scale.hold);
+        let arms = arms.chain(long.map(|hold| &hold.arm));
+        let most = arms.map(|arm| arm.connections_held_at_end).max()?;
+        Some(HostFigure {
+            source: source(folder, record),
+            cpus: record.environment.cpu_count.into(),
+            memory_bytes: record.environment.memory_bytes,
+            connections_held: most,
+        })
     }
 
     /// What was noticed, where the record is of a fault lab and to be quoted.
@@ -178,6 +231,18 @@ impl Figures {
                 .map_or_else(Vec::new, |lab| lab.thresholds.clone()),
         })
     }
+}
+
+/// The arms of each population of a record.
+fn rungs(record: &Record) -> Vec<(u64, &Vec<ArmRecord>)> {
+    let mut rungs = vec![(record.config.connections, &record.arms)];
+    if let Some(rung) = &record.drop_free_rung {
+        rungs.push((rung.connections, &rung.arms));
+    }
+    for rung in record.scale.iter().flat_map(|scale| &scale.rungs) {
+        rungs.push((rung.connections, &rung.arms));
+    }
+    rungs
 }
 
 fn source(folder: &str, record: &Record) -> Source {
@@ -216,6 +281,7 @@ fn figure(source: &Source, connections: u64, arm: &ArmRecord) -> Option<CostFigu
             .cpu_ns_per_event
             .filter(|cost| usable && cost.resolved)?,
         server_cpu_ns_per_event: arm.server_cpu_ns_per_event.filter(|cost| cost.resolved),
+        load_cpu_ns_per_event: arm.load_cpu_ns_per_event.filter(|cost| cost.resolved),
         packets_per_event: arm.packets_per_event?,
         wire_bytes_per_event: arm.wire_bytes_per_event?,
         memory_bytes_per_connection: arm.memory_bytes_per_connection,

@@ -13,8 +13,10 @@ mod choice;
 mod cost;
 mod doubts;
 mod figures;
+pub mod fleet;
 mod link;
 mod notice;
+mod pace;
 mod snippets;
 mod text;
 mod timing;
@@ -33,7 +35,9 @@ pub use answer::{
 };
 pub use choice::AdviceError;
 pub use cost::Cost;
-pub use figures::{Basis, CostFigure, Figures, Noticed, NoticedCell, Source};
+pub use figures::{
+    Basis, ConnectsFigure, CostFigure, Figures, HostFigure, Noticed, NoticedCell, Source,
+};
 pub use link::{Link, LinkFigure};
 pub use notice::{Blind, Suspected};
 pub use snippets::{Snippet, Values};

@@ -7,14 +7,16 @@ use serde::Serialize;
 use std::path::Path;
 
 /// The results that a program carries: what `compare` costs, the ladder above it, keepalive where nothing was dropped,
-/// and the fault lab.
-const PUBLISHED: [&str; 6] = [
+/// the fault lab, and how fast connections come.
+const PUBLISHED: [&str; 8] = [
     "results/2026-11-25-overlap/run-3",
     "results/2026-11-23-scale/ladder",
     "results/2026-11-23-scale/million",
     "results/2026-11-23-scale/hold",
     "results/2026-11-24-keepalive-kills/loopback-backlog",
     "results/2026-11-25-detect",
+    "results/2026-11-25-storm/usual",
+    "results/2026-11-26-lifecycle",
 ];
 
 /// The record of a kept result.
@@ -33,6 +35,8 @@ fn the_published_figures_are_those_of_the_results() {
         let one = Figures::local(folder, &kept(folder));
         assert_ne!(one, Figures::default(), "{folder} holds nothing to publish");
         made.costs.extend(one.costs);
+        made.hosts.extend(one.hosts);
+        made.connects.extend(one.connects);
         if !one.noticed.faults.is_empty() {
             made.noticed = one.noticed;
         }
@@ -63,7 +67,11 @@ fn the_published_figures_are_those_of_the_results() {
             &format!("\"thresholds\":[\n{}\n]", lines(thresholds)),
         );
     let costs = lines(&made.costs);
-    let text = format!("{{\"costs\":[\n{costs}\n],\n\"noticed\":{head}}}\n");
+    let hosts = lines(&made.hosts);
+    let connects = lines(&made.connects);
+    let text = format!(
+        "{{\"costs\":[\n{costs}\n],\n\"hosts\":[\n{hosts}\n],\n\"connects\":[\n{connects}\n],\n\"noticed\":{head}}}\n"
+    );
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/advise/published.json");
     if std::env::var_os("RINGBEAT_WRITE_PUBLISHED").is_some() {
         std::fs::write(&path, &text).unwrap();

@@ -4,8 +4,9 @@
 
 use super::answer::{Advice, KernelRole, KernelSettings, Settings};
 use super::cost::Cost;
+use super::fleet;
 use super::link::LinkFigure;
-use super::words::{about, float, paragraph, span};
+use super::words::{about, float, paragraph, row, spaced, span};
 use crate::record::Estimate;
 use crate::units::{HumanBytes, HumanCount, HumanNanos, Nanos};
 use std::fmt::Write as _;
@@ -14,6 +15,9 @@ use std::fmt::Write as _;
 #[must_use]
 pub fn text(advice: &Advice) -> String {
     let mut text = paragraph("", &advice.answer);
+    let plan = advice.fleet.as_ref();
+    let [hosts, table, computed] =
+        plan.map_or_else(|| [const { ("", String::new()) }; 3], fleet::sections);
     for (heading, body) in [
         ("Settings", settings(&advice.settings)),
         (
@@ -23,12 +27,15 @@ pub fn text(advice: &Advice) -> String {
                 .as_ref()
                 .map_or_else(no_cost, |figures| cost(advice, figures)),
         ),
+        hosts,
+        table,
         ("Not noticed", blind(advice)),
         ("Suspected wrongly", suspected(advice)),
         ("Why", bullets(&advice.why)),
         ("Alternatives", alternatives(advice)),
         ("Beware", warnings(advice)),
         ("Assumed", assumed(advice)),
+        computed,
     ] {
         if !body.is_empty() {
             let _ = write!(text, "\n{heading}\n{body}");
@@ -49,10 +56,6 @@ pub fn text(advice: &Advice) -> String {
         let _ = write!(text, "\n==== {name}\n{snippet}");
     }
     text
-}
-
-fn row(name: &str, value: &str) -> String {
-    paragraph(&format!("  {name:<24}"), value)
 }
 
 fn millis(ms: u64) -> String {
@@ -231,9 +234,7 @@ fn cores(milli: i64) -> String {
 
 /// `12.5 MB`.
 fn bytes(value: f64) -> String {
-    let said = about(value);
-    let number = said.trim_end_matches(['k', 'M', 'G']);
-    format!("{number} {}B", &said[number.len()..])
+    format!("{}B", spaced(value))
 }
 
 fn blind(advice: &Advice) -> String {

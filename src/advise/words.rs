@@ -82,6 +82,18 @@ pub(super) fn paragraph(first: &str, text: &str) -> String {
     lines.join("\n") + "\n"
 }
 
+/// `12.5 M`, for a unit to follow.
+pub(super) fn spaced(value: f64) -> String {
+    let said = about(value);
+    let number = said.trim_end_matches(['k', 'M', 'G']);
+    format!("{number} {}", &said[number.len()..])
+}
+
+/// A named line of the text, with its value beside it.
+pub(super) fn row(name: &str, value: &str) -> String {
+    paragraph(&format!("  {name:<24}"), value)
+}
+
 /// `a`, `a and b`, `a, b and c`.
 pub(super) fn list(items: &[String]) -> String {
     match items {

@@ -3,14 +3,17 @@
 //! Does not decide ([`crate::advise`] does) and measures nothing. Looks for records below the current folder only.
 
 use super::{Failure, choices, output, parse};
+use crate::advise::fleet::{FleetQuestion, check_text, compare_with, plan_fleet};
 use crate::advise::{
-    Advice, Basis, CostFigure, Figures, Link, Noticed, Question, Snippet, Values, advise, text,
+    Advice, AdviceError, Basis, CostFigure, Figures, Link, Noticed, Question, Snippet, Values,
+    advise, text,
 };
 use crate::arm::KeepaliveSide;
 use crate::record::Record;
 use crate::report::load;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,17 +26,25 @@ const MOST_FOLDERS: usize = 5_000;
 /// Settings for a question: mechanism, numbers, their cost, what goes unnoticed.
 ///
 /// Measures nothing. Costs are those of the newest record below the current folder (of `compare` or `scale`), or of the
-/// results this program was built with; what is not noticed is what a fault lab (`detect`) saw.
+/// results this program was built with; what is not noticed is what a fault lab (`detect`) saw. More connections than any
+/// record's host held, or a flag of the fleet, add a plan of hosts. With --check a run on several hosts is held against
+/// the model of that plan instead.
 #[derive(Debug, Args)]
 #[command(after_help = super::VALUES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct AdviseArgs {
-    /// Connections held at once, 1 to 10M
-    #[arg(long, value_name = "N", value_parser = parse::connections, allow_hyphen_values = true)]
-    connections: u64,
+    /// Connections held at once, on one host or many, 1 to 10^12
+    #[arg(
+        long, value_name = "N", value_parser = parse::planned_connections, allow_hyphen_values = true,
+        required_unless_present = "check"
+    )]
+    connections: Option<u64>,
     /// Find a dead peer within this after its last sign of life
-    #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true)]
-    detect_within: Duration,
+    #[arg(
+        long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true,
+        required_unless_present = "check"
+    )]
+    detect_within: Option<Duration>,
     /// Intervals of silence that make the verdict, 2 to 100 [default: 3, or 4 where the outage needs it]
     #[arg(long, value_name = "N", value_parser = parse::misses, allow_hyphen_values = true)]
     misses: Option<u32>,
@@ -67,9 +78,58 @@ pub(super) struct AdviseArgs {
     /// Take figures from the results this program was built with, whatever lies here
     #[arg(long)]
     published: bool,
+    /// Hold the record of a run on several hosts, in this folder, against the model that plans fleets
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["connections", "detect_within", "snippets"])]
+    check: Option<PathBuf>,
+    /// The hosts of --check were namespaces of one machine, whose meters show both ends
+    #[arg(long)]
+    one_machine: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    fleet: FleetFlags,
+}
+
+/// Flags of a fleet; each asks for a plan of one.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "A fleet of hosts")]
+struct FleetFlags {
+    /// The most connections one host is to hold [default: what its memory, cores and network allow]
+    #[arg(long, value_name = "N", value_parser = parse::planned_connections, conflicts_with = "check")]
+    host_connections: Option<u64>,
+    /// Memory of a host [default: the newest record's machine's]
+    #[arg(long, value_name = "SIZE", value_parser = parse::size, conflicts_with = "check")]
+    host_memory: Option<u64>,
+    /// Cores of a host [default: likewise]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65_536), conflicts_with = "check")]
+    host_cores: Option<u64>,
+    /// A host's network card, bits per second each way [default: 10G]
+    #[arg(long, value_name = "SPEED", value_parser = parse::bandwidth, conflicts_with = "check")]
+    nic: Option<u64>,
+    /// Sites the hosts are spread over, any of which may be lost [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000), conflicts_with = "check")]
+    sites: Option<u64>,
+    /// Connections one host accepts per second [default: as measured per core, nearest to what would come]
+    #[arg(long, value_name = "N/s", value_parser = parse::rate, conflicts_with = "check")]
+    reconnect_rate: Option<u64>,
+    /// Percent of memory, cores and network kept free [default: 30]
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u64).range(0..=95), conflicts_with = "check")]
+    headroom: Option<u64>,
+}
+
+impl FleetFlags {
+    const fn question(&self) -> FleetQuestion {
+        FleetQuestion {
+            host_connections: self.host_connections,
+            host_memory_bytes: self.host_memory,
+            host_cores: self.host_cores,
+            nic_bits_per_second: self.nic,
+            sites: self.sites,
+            reconnects_per_second: self.reconnect_rate,
+            headroom_percent: self.headroom,
+        }
+    }
 }
 
 /// One item of `--for`.
@@ -100,26 +160,65 @@ pub(super) fn run(args: &AdviseArgs) -> Result<(), Failure> {
         local: local.as_ref(),
         published: &published,
     };
-    let question = args.question();
-    let mut advice =
-        advise(&question, &basis).map_err(|error| Failure::Usage(error.to_string()))?;
+    if let Some(folder) = &args.check {
+        return check(folder, &basis, args);
+    }
+    if args.one_machine {
+        return Err(Failure::Usage(
+            "--one-machine is about the record of a run: give --check DIR with it, or leave it out"
+                .to_owned(),
+        ));
+    }
+    let Some(question) = args.question() else {
+        return Err(Failure::Usage(
+            "give --connections and --detect-within, or --check DIR".to_owned(),
+        ));
+    };
+    let unanswered = |error: AdviceError| Failure::Usage(error.to_string());
+    let mut advice = advise(&question, &basis).map_err(unanswered)?;
+    let plan = plan_fleet(&question, &args.fleet.question(), &basis).map_err(unanswered)?;
+    if let Some(plan) = plan {
+        advice.add_fleet(plan);
+    }
     add_snippets(&mut advice, &question, &args.snippets)?;
     if args.json {
-        let json = serde_json::to_string_pretty(&advice).map_err(|error| {
-            Failure::Run(format!(
-                "the advice did not serialise ({error}); this is a defect, please report it"
-            ))
-        })?;
-        return output::result(&json);
+        return print_json(&advice);
     }
     output::result(&text(&advice))
 }
 
+fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let json = serde_json::to_string_pretty(value).map_err(|error| {
+        Failure::Run(format!(
+            "the answer did not serialise ({error}); this is a defect, please report it"
+        ))
+    })?;
+    output::result(&json)
+}
+
+/// A run on several hosts against the model.
+fn check(folder: &Path, basis: &Basis<'_>, args: &AdviseArgs) -> Result<(), Failure> {
+    let record = load(folder).map_err(|error| Failure::Usage(error.to_string()))?;
+    let Some(fleet) = &record.fleet else {
+        return Err(Failure::Usage(format!(
+            "{} is not of a run on several hosts: give a folder that `serve --out`, `load --out` or `merge` left",
+            folder.display()
+        )));
+    };
+    let check = compare_with(fleet, &record.config, basis, args.one_machine)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    if args.json {
+        return print_json(&check);
+    }
+    output::result(&check_text(&check))
+}
+
 impl AdviseArgs {
-    const fn question(&self) -> Question {
-        Question {
-            connections: self.connections,
-            detect_within: self.detect_within,
+    /// `None` when there is none, since a run is to be checked.
+    fn question(&self) -> Option<Question> {
+        Some(Question {
+            connections: self.connections?,
+            detect_within: self.detect_within?,
             misses: self.misses,
             survive_outage: self.survive_outage,
             middlebox_idle: self.middlebox_idle,
@@ -128,7 +227,7 @@ impl AdviseArgs {
             side: self.side,
             app_changes: !self.no_app_changes,
             hung_matters: !self.hung_may_pass,
-        }
+        })
     }
 }
 
@@ -180,19 +279,20 @@ fn named(folder: &Path) -> Result<Figures, Failure> {
     let figures = Figures::local(&folder.display().to_string(), &record);
     if figures == Figures::default() {
         return Err(Failure::Usage(format!(
-            "{} holds no cost to go by: give a folder of `compare` or `scale` whose run was valid, or of `detect`",
+            "{} holds no figure to go by: give a folder of `compare`, `scale`, `detect`, `storm` or `lifecycle` whose run was \
+             valid",
             folder.display()
         )));
     }
     Ok(figures)
 }
 
-/// The newest costs and the newest fault lab below `top`; `None` when there is no record to be quoted.
+/// The newest costs and the newest fault lab below `top`, and all hosts and rates; `None` when there is no record to be
+/// quoted.
 fn found(top: &Path) -> Option<Figures> {
     let mut folders = vec![(top.to_owned(), 0)];
     let mut seen = 0;
-    let mut costs: Vec<CostFigure> = Vec::new();
-    let mut lab: Option<Noticed> = None;
+    let mut figures = Figures::default();
     while let Some((folder, depth)) = folders.pop() {
         seen += 1;
         if seen > MOST_FOLDERS {
@@ -201,29 +301,23 @@ fn found(top: &Path) -> Option<Figures> {
         if folder.join("record.json").is_file()
             && let Ok(record) = load(&folder)
         {
-            take(&folder, &record, (&mut costs, &mut lab));
+            take(&folder, &record, &mut figures);
         }
         if depth < DEPTH {
             folders.extend(below(&folder).map(|folder| (folder, depth + 1)));
         }
     }
-    (!costs.is_empty() || lab.is_some()).then(|| Figures {
-        costs,
-        noticed: lab.unwrap_or_default(),
-    })
+    (figures != Figures::default()).then_some(figures)
 }
 
-/// Keeps what is newer than what was found before.
-fn take(
-    folder: &Path,
-    record: &Record,
-    (costs, lab): (&mut Vec<CostFigure>, &mut Option<Noticed>),
-) {
+/// Keeps what is newer than what was found before; of hosts and rates everything, as a plan takes the newest or nearest.
+fn take(folder: &Path, record: &Record, kept: &mut Figures) {
     let name = folder.strip_prefix(".").unwrap_or(folder);
     let name = name.display().to_string();
     let fresh = Figures::local(if name.is_empty() { "." } else { &name }, record);
     for figure in fresh.costs {
         // Of each arm the newest record's, all rungs of it.
+        let costs: &mut Vec<CostFigure> = &mut kept.costs;
         let known = costs.iter().find(|known| known.arm == figure.arm);
         let age = known.map(|known| known.source.started_at.cmp(&figure.source.started_at));
         match age {
@@ -233,9 +327,12 @@ fn take(
         }
         costs.push(figure);
     }
-    let newer = |known: &Noticed| known.source.started_at < fresh.noticed.source.started_at;
-    if !fresh.noticed.faults.is_empty() && lab.as_ref().is_none_or(newer) {
-        *lab = Some(fresh.noticed);
+    kept.hosts.extend(fresh.hosts);
+    kept.connects.extend(fresh.connects);
+    let lab: &Noticed = &kept.noticed;
+    let newer = lab.source.started_at < fresh.noticed.source.started_at;
+    if !fresh.noticed.faults.is_empty() && (lab.faults.is_empty() || newer) {
+        kept.noticed = fresh.noticed;
     }
 }
 

@@ -40,6 +40,51 @@ pub fn lab_connections(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Connections of a plan, which need not fit one machine: 1 to 10^12.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn planned_connections(text: &str) -> Result<u64, String> {
+    match parse_count(text)? {
+        0 => Err("at least 1 is needed".to_owned()),
+        count => Ok(count),
+    }
+}
+
+/// Bits per second of a network card: `10G`, `2.5Gbit`, `10Gbit/s`.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn bandwidth(text: &str) -> Result<u64, String> {
+    let wrong =
+        || format!("`{text}` is not a network card's speed in bits per second: write 10G or 2.5G");
+    let number = text.trim().trim_end_matches("/s").trim_end_matches("bps");
+    let number = number.trim_end_matches("bit");
+    let (digits, factor) = match number.chars().last() {
+        Some('M' | 'm') => (&number[..number.len() - 1], 1e6),
+        Some('G' | 'g') => (&number[..number.len() - 1], 1e9),
+        Some('T' | 't') => (&number[..number.len() - 1], 1e12),
+        _ => (number, 1.0),
+    };
+    let plain = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let value: f64 = digits.parse().map_err(|_| wrong())?;
+    let bits = value * factor;
+    if !plain {
+        return Err(wrong());
+    }
+    if !(1e6..=1e14).contains(&bits) {
+        return Err(format!(
+            "`{text}` is no network card's speed: give bits per second, 1M to 100T"
+        ));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "range checked above"
+    )]
+    Ok(bits as u64)
+}
+
 /// Connections per second: `5k` or `5k/s`.
 ///
 /// # Errors
@@ -267,6 +312,17 @@ pub fn rounds(text: &str) -> Result<u32, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn network_cards_are_in_bits_per_second() {
+        for text in ["10G", "10Gbit", "10Gbit/s", "10Gbps", "10000M", "0.01T"] {
+            assert_eq!(bandwidth(text), Ok(10_000_000_000), "{text}");
+        }
+        assert_eq!(bandwidth("2.5G"), Ok(2_500_000_000));
+        for bad in ["", "G", "fast", "-1G", "1e9", "NaN", "inf", "10", "1000T"] {
+            assert!(bandwidth(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn keepalive_is_three_numbers_of_the_kernels() {
