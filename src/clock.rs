@@ -96,6 +96,15 @@ pub fn wall_epoch_ms() -> u64 {
     })
 }
 
+/// The wall clock in nanoseconds since 1970; one set before 1970 reads as 0.
+#[must_use]
+pub fn wall_epoch_ns() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
+    elapsed.map_or(0, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -40,7 +40,8 @@ const RING_CACHE: &str = "io_kiocb";
 #[derive(Clone, Debug)]
 pub struct MemorySnapshot {
     server: Result<Resident, String>,
-    load: Result<Resident, String>,
+    /// `None` when the load generator is not on this host.
+    load: Option<Result<Resident, String>>,
     system: SystemMemory,
     slabs: Result<BTreeMap<String, u64>, String>,
 }
@@ -51,10 +52,22 @@ impl MemorySnapshot {
     /// # Errors
     /// [`MeasureError::Os`] without `/proc/meminfo`.
     pub fn take(server_pid: u32, load_pid: u32) -> Result<Self, MeasureError> {
+        Self::of(server_pid, Some(load_pid))
+    }
+
+    /// The same where the load generator is on other hosts.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn take_of_server(server_pid: u32) -> Result<Self, MeasureError> {
+        Self::of(server_pid, None)
+    }
+
+    fn of(server_pid: u32, load_pid: Option<u32>) -> Result<Self, MeasureError> {
         let reason = |error: OsError| error.to_string();
         Ok(Self {
             server: resident_bytes(server_pid).map_err(reason),
-            load: resident_bytes(load_pid).map_err(reason),
+            load: load_pid.map(|pid| resident_bytes(pid).map_err(reason)),
             slabs: slabs().map_err(reason),
             system: SystemMemory::read()?,
         })
@@ -76,7 +89,10 @@ pub fn per_connection(
     connections: u64,
 ) -> (MemoryPerConnection, BTreeMap<String, String>) {
     let server = resident_growth(&before.server, &after.server);
-    let load = resident_growth(&before.load, &after.load);
+    let load = match (&before.load, &after.load) {
+        (Some(before), Some(after)) => Some(resident_growth(before, after)),
+        _ => None,
+    };
     let sockets = slab_growth(before, after, &SOCKET_CACHES);
     let ring = slab_growth(before, after, &[RING_CACHE]);
     let total = Ok(difference(
@@ -84,8 +100,9 @@ pub fn per_connection(
         after.system.free_anywhere(),
     ));
     let remainder = total.clone().and_then(|total: i64| {
-        let parts = [&server, &load, &sockets, &ring].into_iter().cloned();
+        let parts = [&server, &sockets, &ring].into_iter().chain(&load);
         let known: i64 = parts
+            .cloned()
             .sum::<Result<i64, String>>()
             .map_err(|_| "a part of the sum is absent, so nothing remains of it".to_owned())?;
         Ok(total - known)
@@ -111,7 +128,10 @@ pub fn per_connection(
     };
     let memory = MemoryPerConnection {
         server_user: grown("server_user", server),
-        load_user: grown("load_user", load),
+        load_user: grown(
+            "load_user",
+            load.unwrap_or_else(|| Err("the load generator is on another host".to_owned())),
+        ),
         kernel_sockets: grown("kernel_sockets", sockets),
         kernel_io_uring: grown("kernel_io_uring", ring),
         remainder,
@@ -200,7 +220,7 @@ mod tests {
         let named = |(name, bytes): &(&str, u64)| ((*name).to_owned(), *bytes);
         MemorySnapshot {
             server: Ok(resident),
-            load: Ok(resident),
+            load: Some(Ok(resident)),
             system: SystemMemory {
                 total: 1 << 30,
                 free,

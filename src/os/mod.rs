@@ -14,6 +14,7 @@
 //! | [`namespace`] | threads in other network namespaces | `unshare(2)`, `setns(2)` |
 //! | [`network`] | interface, TCP and backlog counters | `/proc/net` |
 //! | [`packet`] | frames of an interface | packet(7) |
+//! | [`route`] | the way to a peer: interface and address | the routing table, `getifaddrs(3)` |
 //! | [`sockets`] | TCP connections of a port and their states | `sock_diag(7)` |
 //! | [`privilege`] | capabilities, seccomp | `/proc/self/status` |
 //! | [`threads`] | run and wait time of threads | `schedstat` |
@@ -37,6 +38,7 @@ pub mod namespace;
 pub mod network;
 pub mod packet;
 pub mod privilege;
+pub mod route;
 pub mod sockets;
 pub mod threads;
 pub mod wait;
