@@ -19,6 +19,7 @@
 //! | `cost` | all trials of a comparison in their order, the record from them |
 //! | `scale` | a ladder of comparisons, the hold at its top, the record from them |
 //! | `storm` | everybody dropped at once, or some of them all the time; the record from it |
+//! | `fleet` | one host of connections held by hand |
 //! | `floor` | an exchange with nothing but its system calls |
 //! | `lifecycle` | how connections begin and end, and what that costs |
 //! | `tools` | ip(8), nft(8), sysctls of a namespace |
@@ -39,6 +40,7 @@ mod cost;
 mod detect;
 pub mod doctor;
 mod doubt;
+pub mod fleet;
 mod floor;
 mod lifecycle;
 mod meters;

@@ -1,0 +1,290 @@
+//! Counts and meters of one host become its row.
+//!
+//! Pure. A process meters itself and knows nothing of the other half's: where the record's shape has room for both, the
+//! other's place is zero and `absent` says why.
+
+use super::meters::MeasuredWindow;
+use crate::bank::Snapshot;
+use crate::experiment::checks::errno_name;
+use crate::record::{
+    CpuNanos, Environment, FleetClock, FleetHost, HistogramError, HistogramRecord, LoadHost,
+    MemoryPerConnection, OpeningPressure, ServerHost, decode,
+};
+use crate::shard::{CloseCause, Counters};
+use crate::units::Nanos;
+use std::collections::BTreeMap;
+
+const ELSEWHERE: &str = "it is the other half's, which meters itself";
+
+/// What a host is.
+#[derive(Clone, Debug, Default)]
+pub struct HostSpec {
+    /// Its name.
+    pub name: String,
+    /// The machine.
+    pub environment: Environment,
+    /// The engine's name.
+    pub engine: String,
+    /// The driver's name.
+    pub driver: String,
+    /// Cores of its threads.
+    pub cores: Vec<usize>,
+    /// Its rings, in words.
+    pub ring_plan: String,
+    /// When it began, RFC 3339.
+    pub started_at: String,
+    /// Why its part is not whole.
+    pub stopped: Option<String>,
+}
+
+/// What a host held.
+#[derive(Debug)]
+pub struct Held<'a> {
+    /// Before the first connection was ended on purpose.
+    pub before: &'a Snapshot,
+    /// When all was over; its window is the one to report.
+    pub last: &'a Snapshot,
+    /// Established sockets of the kernel when the window had closed.
+    pub kernel: Result<u64, String>,
+    /// The meters, when it came to a window.
+    pub window: Option<&'a MeasuredWindow>,
+    /// How the host's clock stands to the others'.
+    pub clock: FleetClock,
+    /// What the opening met with, when it is over.
+    pub opening: OpeningPressure,
+}
+
+/// The row of a load generator.
+///
+/// # Errors
+/// [`HistogramError`] when a histogram of its own does not open, which is a defect.
+pub fn load_row(
+    spec: &HostSpec,
+    shard: u32,
+    (asked, sources): (u64, Vec<String>),
+    opened_in: Option<Nanos>,
+    held: &Held<'_>,
+) -> Result<LoadHost, HistogramError> {
+    let mut host = host(spec, held);
+    forget(
+        &mut host,
+        |cpu| &mut cpu.server_process,
+        "cpu_ns.server_process",
+    );
+    let totals = &held.before.totals;
+    let window = held.last.window.clone().unwrap_or_default();
+    Ok(LoadHost {
+        shard,
+        source_addresses: sources,
+        connections_asked: asked,
+        connections_established: totals.established - totals.reconnects_established,
+        connections_held_at_end: totals.open,
+        kernel_held: kernel(&mut host, held),
+        connections_lost: lost(totals),
+        connects_failed: totals
+            .connects_failed
+            .iter()
+            .map(|(errno, count)| (errno_name(*errno), *count))
+            .collect(),
+        opened_in_ns: opened_in.map(|took| took.0),
+        opening: held.opening,
+        heartbeats_sent: window.heartbeats_sent,
+        heartbeats_received: window.heartbeats_received,
+        acks_received: window.acks_received,
+        probes_attempted: probes(held),
+        histograms: histograms(held.last)?,
+        host,
+    })
+}
+
+/// The server's row.
+///
+/// # Errors
+/// As [`load_row`].
+pub fn server_row(
+    spec: &HostSpec,
+    (memory, memory_absent): (MemoryPerConnection, BTreeMap<String, String>),
+    held: &Held<'_>,
+) -> Result<ServerHost, HistogramError> {
+    let mut host = host(spec, held);
+    forget(
+        &mut host,
+        |cpu| &mut cpu.load_process,
+        "cpu_ns.load_process",
+    );
+    host.absent.extend(memory_absent);
+    let totals = &held.before.totals;
+    let window = held.last.window.clone().unwrap_or_default();
+    Ok(ServerHost {
+        connections_accepted: totals.established,
+        connections_held_at_end: totals.open,
+        kernel_held: kernel(&mut host, held),
+        connections_lost: lost(totals),
+        opening: held.opening,
+        heartbeats_received: window.heartbeats_received,
+        heartbeats_sent: window.heartbeats_sent,
+        acks_sent: window.acks_sent,
+        acks_received: window.acks_received,
+        probes_attempted: probes(held),
+        memory_bytes_per_connection: memory,
+        histograms: histograms(held.last)?,
+        host,
+    })
+}
+
+fn host(spec: &HostSpec, held: &Held<'_>) -> FleetHost {
+    let mut absent = BTreeMap::new();
+    let mut keep = |keys: &[&str], reason: &str| {
+        absent.extend(
+            keys.iter()
+                .map(|key| ((*key).to_owned(), reason.to_owned())),
+        );
+    };
+    let (mut cpu, mut wire) = (None, None);
+    match held.window {
+        None => keep(
+            &["window", "cpu_ns", "packets", "wire_bytes", "backlog_drops"],
+            "it did not come to a window",
+        ),
+        Some(window) => {
+            match &window.cpu {
+                Ok(spent) => cpu = Some(*spent),
+                Err(reason) => keep(&["cpu_ns"], reason),
+            }
+            match &window.wire {
+                Ok(counted) => wire = Some(*counted),
+                Err(reason) => keep(&["packets", "wire_bytes", "backlog_drops"], reason),
+            }
+            if let Some(reason) = &window.unseen {
+                keep(&["packets", "wire_bytes"], reason);
+            }
+        }
+    }
+    let seen = wire.filter(|_| held.window.is_some_and(|window| window.unseen.is_none()));
+    FleetHost {
+        name: spec.name.clone(),
+        environment: spec.environment.clone(),
+        engine: spec.engine.clone(),
+        driver: spec.driver.clone(),
+        cores: spec.cores.clone(),
+        ring_plan: spec.ring_plan.clone(),
+        started_at: spec.started_at.clone(),
+        stopped: spec.stopped.clone(),
+        window: held.window.map(|window| window.record(held.clock.clone())),
+        cpu_ns: cpu,
+        packets: seen.map(|wire| wire.packets),
+        wire_bytes: seen.map(|wire| wire.ip_bytes),
+        backlog_drops: wire.map(|wire| wire.softnet_drops),
+        absent,
+    }
+}
+
+/// Takes out what belongs to the half that is not this process.
+fn forget(host: &mut FleetHost, place: fn(&mut CpuNanos) -> &mut u64, key: &str) {
+    if let Some(cpu) = &mut host.cpu_ns {
+        *place(cpu) = 0;
+        host.absent.insert(key.to_owned(), ELSEWHERE.to_owned());
+    }
+}
+
+fn kernel(host: &mut FleetHost, held: &Held<'_>) -> Option<u64> {
+    let found = held.kernel.as_ref();
+    found
+        .map_err(|reason| host.absent.insert("kernel_held".to_owned(), reason.clone()))
+        .ok()
+        .copied()
+}
+
+fn probes(held: &Held<'_>) -> u64 {
+    let wire = held.window.and_then(|window| window.wire.as_ref().ok());
+    wire.map_or(0, |wire| wire.probes_attempted)
+}
+
+/// By cause, but for those that were ended on purpose.
+fn lost(totals: &Counters) -> BTreeMap<String, u64> {
+    let mut lost = totals.closed.clone();
+    lost.remove(CloseCause::Drained.name());
+    lost.retain(|_, count| *count > 0);
+    lost
+}
+
+fn histograms(last: &Snapshot) -> Result<BTreeMap<String, HistogramRecord>, HistogramError> {
+    let stored = last.histograms.iter();
+    stored
+        .map(|(name, text)| Ok((name.clone(), HistogramRecord::of(&decode(text)?)?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{encode, new_histogram};
+
+    fn snapshot() -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        let totals = &mut snapshot.totals;
+        (totals.open, totals.established) = (97, 100);
+        totals.closed(CloseCause::Reset);
+        totals.closed(CloseCause::Drained);
+        totals.connects_failed.insert(libc::ECONNREFUSED, 5);
+        let mut rtt = new_histogram();
+        rtt.saturating_record(1_000);
+        snapshot
+            .histograms
+            .insert("rtt".to_owned(), encode(&rtt).unwrap());
+        snapshot
+    }
+
+    fn held<'a>(snapshot: &'a Snapshot, window: Option<&'a MeasuredWindow>) -> Held<'a> {
+        Held {
+            before: snapshot,
+            last: snapshot,
+            kernel: Err("sock_diag is not there".to_owned()),
+            window,
+            clock: FleetClock::default(),
+            opening: OpeningPressure::default(),
+        }
+    }
+
+    #[test]
+    fn a_row_has_what_was_counted_and_says_what_was_not() {
+        let snapshot = snapshot();
+        let row = load_row(
+            &HostSpec::default(),
+            3,
+            (105, vec!["10.0.0.7".to_owned()]),
+            None,
+            &held(&snapshot, None),
+        )
+        .unwrap();
+        assert_eq!((row.shard, row.connections_asked), (3, 105));
+        assert_eq!(
+            row.connections_lost,
+            BTreeMap::from([("reset".to_owned(), 1)])
+        );
+        assert_eq!(row.connects_failed["ECONNREFUSED"], 5);
+        assert_eq!(
+            (row.kernel_held, row.host.packets, row.opened_in_ns),
+            (None, None, None)
+        );
+        assert!(row.host.absent["kernel_held"].contains("sock_diag"));
+        assert!(row.host.absent["cpu_ns"].contains("window"));
+        assert_eq!(row.histograms["rtt"].count, 1);
+    }
+
+    #[test]
+    fn each_half_leaves_out_the_others_process() {
+        let snapshot = snapshot();
+        let window = MeasuredWindow::invented();
+        let held = held(&snapshot, Some(&window));
+        let load = load_row(&HostSpec::default(), 0, (100, Vec::new()), None, &held).unwrap();
+        let server = server_row(&HostSpec::default(), Default::default(), &held).unwrap();
+        let (load, server) = (load.host, server.host);
+        let (of_load, of_server) = (load.cpu_ns.unwrap(), server.cpu_ns.unwrap());
+        assert_eq!((of_load.server_process, of_load.load_process), (0, 7));
+        assert_eq!((of_server.server_process, of_server.load_process), (7, 0));
+        assert!(load.absent.contains_key("cpu_ns.server_process"));
+        assert!(server.absent.contains_key("cpu_ns.load_process"));
+        assert_eq!(load.packets, Some(12));
+    }
+}
