@@ -1,29 +1,77 @@
 //! Where connections go to and come from: the addresses of the load generator's flags, and whether they have ports
 //! enough.
 //!
-//! Pure. A connection is told from others by source address, source port, destination address and port; the source
+//! Asks the resolver for names and nobody for anything else. A connection is told from others by source address, source port, destination address and port; the source
 //! port comes from `net.ipv4.ip_local_port_range` (`ip(7)`).
 
 use crate::load::loopback_targets;
 use crate::units::HumanCount;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, ToSocketAddrs as _};
 
 /// Where to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Targets {
     /// These, in turn.
-    Listed(Vec<SocketAddrV4>),
+    Listed(Vec<Target>),
     /// As many loopback addresses as are needed, at this port.
     Loopback(u16),
 }
 
+/// A host, by its address or its name, and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    host: String,
+    port: u16,
+}
+
 impl Targets {
-    /// The addresses that `connections` take.
-    pub(super) fn addresses(&self, connections: u64, ephemeral: (u16, u16)) -> Vec<SocketAddrV4> {
+    /// The addresses that `connections` take; a name's are all that the resolver has for it now.
+    ///
+    /// # Errors
+    /// A sentence about the name that has none.
+    pub(super) fn addresses(
+        &self,
+        connections: u64,
+        ephemeral: (u16, u16),
+    ) -> Result<Vec<SocketAddrV4>, String> {
         match self {
-            Self::Listed(listed) => listed.clone(),
-            Self::Loopback(port) => loopback_targets(connections, *port, ephemeral),
+            Self::Listed(listed) => {
+                let each: Result<Vec<_>, _> = listed.iter().map(Target::addresses).collect();
+                each.map(|all| all.concat())
+            }
+            Self::Loopback(port) => Ok(loopback_targets(connections, *port, ephemeral)),
         }
+    }
+}
+
+impl Target {
+    fn addresses(&self) -> Result<Vec<SocketAddrV4>, String> {
+        let found = (self.host.as_str(), self.port)
+            .to_socket_addrs()
+            .map_err(|error| {
+                format!("{self} cannot be found ({error}): is the name spelled right, and does `getent hosts` know it?")
+            })?;
+        let mut fourth: Vec<_> = found
+            .filter_map(|address| match address {
+                SocketAddr::V4(address) => Some(address),
+                SocketAddr::V6(_) => None,
+            })
+            .collect();
+        fourth.sort_unstable();
+        fourth.dedup();
+        if fourth.is_empty() {
+            return Err(format!(
+                "{self} has no IPv4 address: connections are opened over IPv4"
+            ));
+        }
+        Ok(fourth)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
     }
 }
 
@@ -39,17 +87,33 @@ pub(super) fn targets(text: &str) -> Result<Targets, String> {
     listed.map(Targets::Listed)
 }
 
-fn target(text: &str) -> Result<SocketAddrV4, String> {
-    let address: SocketAddrV4 = text.trim().parse().map_err(|_| {
+fn target(text: &str) -> Result<Target, String> {
+    let wrong = || {
         format!(
-            "`{text}` is not an IPv4 address with a port, such as 10.0.0.1:7000 (loopback:PORT \
-             stands alone)"
+            "`{text}` is not an IPv4 address or a host's name with a port, such as 10.0.0.1:7000 or \
+             server-0.example:7000 (loopback:PORT stands alone)"
         )
-    })?;
-    if address.port() == 0 {
+    };
+    let (host, port) = text.trim().rsplit_once(':').ok_or_else(wrong)?;
+    let port = port.parse().map_err(|_| wrong())?;
+    let letters = |char: char| char.is_ascii_alphanumeric() || char == '-' || char == '.';
+    let numeric = host
+        .chars()
+        .all(|char| char.is_ascii_digit() || char == '.');
+    if host.is_empty()
+        || host == "loopback"
+        || !host.chars().all(letters)
+        || (numeric && host.parse::<Ipv4Addr>().is_err())
+    {
+        return Err(wrong());
+    }
+    if port == 0 {
         return Err(format!("`{text}` needs a port from 1 to 65535"));
     }
-    Ok(address)
+    Ok(Target {
+        host: host.to_owned(),
+        port,
+    })
 }
 
 /// `10.0.0.9`: an address that connections may come from.
@@ -103,11 +167,24 @@ mod tests {
             panic!("two targets were refused");
         };
         assert_eq!(two.len(), 2);
+        let both = targets("10.0.0.1:7000,localhost:7001").unwrap();
+        let found = both.addresses(9, (1, 2)).unwrap();
+        let expected = ["10.0.0.1:7000", "127.0.0.1:7001"];
+        assert_eq!(found, expected.map(|text| text.parse().unwrap()));
+        // RFC 6761, section 6.4: no such name is ever found.
+        let nowhere = targets("nobody.invalid:7000").unwrap();
+        let said = nowhere.addresses(9, (1, 2)).unwrap_err();
+        assert!(
+            said.contains("nobody.invalid:7000 cannot be found"),
+            "{said}"
+        );
         for (bad, why) in [
             ("loopback:0", "not a port"),
             ("loopback:70000", "not a port"),
             ("10.0.0.1", "with a port"),
             ("10.0.0.1:0", "needs a port"),
+            ("10.0.0:7000", "IPv4"),
+            ("a b:7000", "IPv4"),
             ("[::1]:7000", "IPv4"),
             ("10.0.0.1:7000,", "IPv4"),
             ("10.0.0.1:7000,loopback:7000", "stands alone"),

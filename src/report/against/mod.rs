@@ -43,6 +43,12 @@ pub enum AgainstError {
         "one result is of `{0}`, the other of `{1}`, which have no figure in common; give two of one kind"
     )]
     Kinds(&'static str, &'static str),
+    /// Connections held by hand were measured once.
+    #[error(
+        "results of `serve`, `load` and `merge` are of one window each and have no control, so nothing tells noise from \
+         difference between two of them; `ringbeat compare --fleet` measures in rounds what can be compared"
+    )]
+    OneWindow,
     /// A stored histogram does not open.
     #[error(transparent)]
     Plot(#[from] PlotError),
@@ -101,6 +107,7 @@ impl Difference {
             Kind::Detection => cells::compare(both, a, b),
             Kind::Storm => storms::compare(both, a, b),
             Kind::Lifecycle => lifecycles::compare(both, a, b),
+            Kind::Fleet => return Err(AgainstError::OneWindow),
             Kind::Cost | Kind::Scale => {
                 let groups = arms::groups(both, a, b).map_err(PlotError::from)?;
                 (Outcomes::default(), groups)

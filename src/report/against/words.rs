@@ -9,14 +9,16 @@ pub(super) fn alone(kind: Kind) -> &'static str {
     match kind {
         Kind::Detection => "each is of one trial, and nothing tells noise from difference",
         Kind::Storm => "each is of one run of a way, and nothing tells noise from difference",
-        Kind::Cost | Kind::Scale | Kind::Lifecycle => "no figure has an interval in both",
+        Kind::Cost | Kind::Scale | Kind::Lifecycle | Kind::Fleet => {
+            "no figure has an interval in both"
+        }
     }
 }
 
 /// How the rows are read.
 pub(super) fn method(kind: Kind) -> &'static str {
     match kind {
-        Kind::Cost | Kind::Scale => COSTS,
+        Kind::Cost | Kind::Scale | Kind::Fleet => COSTS,
         Kind::Detection => CELLS,
         Kind::Storm => STORMS,
         Kind::Lifecycle => LIFECYCLES,

@@ -153,7 +153,7 @@ pub(super) fn overlaid(kind: Kind, pairs: &[Overlaid<'_>]) -> Result<Vec<Plot>, 
     match kind {
         Kind::Storm => recovery::overlaid(pairs),
         Kind::Lifecycle => lifecycle::overlaid(pairs),
-        Kind::Cost | Kind::Scale | Kind::Detection => {
+        Kind::Cost | Kind::Scale | Kind::Detection | Kind::Fleet => {
             let entries = pairs
                 .iter()
                 .flat_map(|pair| percentile::Entry::pair(pair, canvas::arm_colour(&pair.name)));
