@@ -16,6 +16,9 @@ mod disturbances;
 #[path = "cli/doctor.rs"]
 mod doctor;
 #[cfg(test)]
+#[path = "cli/fleet.rs"]
+mod fleet;
+#[cfg(test)]
 #[path = "cli/frames.rs"]
 mod frames;
 #[cfg(test)]

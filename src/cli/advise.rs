@@ -104,8 +104,8 @@ struct FleetFlags {
     /// Cores of a host [default: likewise]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65_536), conflicts_with = "check")]
     host_cores: Option<u64>,
-    /// A host's network card, bits per second each way [default: 10G]
-    #[arg(long, value_name = "SPEED", value_parser = parse::bandwidth, conflicts_with = "check")]
+    /// A host's network card, each way: 10G, 2.5G [default: 10G]
+    #[arg(long, value_name = "BITS/s", value_parser = parse::bandwidth, conflicts_with = "check")]
     nic: Option<u64>,
     /// Sites the hosts are spread over, any of which may be lost [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000), conflicts_with = "check")]

@@ -5,7 +5,7 @@ use clap::{Arg, Command, CommandFactory as _};
 use std::collections::BTreeMap;
 
 /// Names of values that need no explanation beside what the option says of them.
-const PLAIN: [&str; 15] = [
+const PLAIN: [&str; 23] = [
     "NUMBERS",
     "BASE..CAP",
     "N/s",
@@ -21,6 +21,14 @@ const PLAIN: [&str; 15] = [
     "[ADDR:]PORT",
     "ADDR,...",
     "ADDR:PORT,...",
+    "HOST:PORT",
+    "I/N",
+    "WHO",
+    "FILE",
+    "INSTANT",
+    "BITS/s",
+    "PERCENT",
+    "FOLDER",
 ];
 /// Options that are another thing from command to command.
 const OF_TWO_KINDS: [&str; 2] = ["for", "out"];

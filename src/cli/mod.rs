@@ -9,13 +9,16 @@
 
 mod advise;
 mod audit;
+mod bundle;
 pub mod choices;
 mod compare;
 mod cost;
 mod detect;
 mod doctor;
 pub mod flags;
+mod fleet;
 mod half;
+mod holding;
 pub mod host;
 mod laboratory;
 mod lifecycle;

@@ -6,6 +6,7 @@ use super::Failure;
 use crate::load::Opening;
 use crate::measure::headroom::{Foresight, Guard, Stop, reserve, usable};
 use crate::os::network::TcpCounters;
+use crate::record::OpeningPressure;
 use crate::shard::Counters;
 use crate::units::{HumanCount, HumanNanos};
 use std::fmt;
@@ -86,6 +87,19 @@ impl Pressure {
             ..TcpCounters::default()
         };
         (met != TcpCounters::default()).then_some(Self(met))
+    }
+}
+
+impl Pressure {
+    /// The counts, as a record has them.
+    pub(super) const fn record(&self) -> OpeningPressure {
+        OpeningPressure {
+            listen_overflows: self.0.listen_overflows,
+            listen_drops: self.0.listen_drops,
+            syn_queue_drops: self.0.syn_queue_drops,
+            syn_cookies: self.0.syn_cookies,
+            syn_retransmits: self.0.syn_retransmits,
+        }
     }
 }
 

@@ -53,6 +53,11 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// A signal that has come.
+    pub(super) fn signal(&self) -> Option<i32> {
+        self.signals.caught()
+    }
+
     /// Takes all threads to `phase`.
     pub(super) fn go(&self, phase: Phase) -> Result<(), Failure> {
         self.crew.go(phase).map_err(Failure::Run)
@@ -103,11 +108,21 @@ impl<'a> Session<'a> {
     /// Ends every connection in order. Returns what there was before the first was ended, and the
     /// last word.
     pub(super) fn drain(&mut self, tick: Nanos) -> Result<(Snapshot, Snapshot), Failure> {
+        self.drain_after(tick, |_| Ok(()))
+    }
+
+    /// The same, and `others` are waited for before the first is ended.
+    pub(super) fn drain_after(
+        &mut self,
+        tick: Nanos,
+        others: impl FnOnce(&mut Self) -> Result<(), Failure>,
+    ) -> Result<(Snapshot, Snapshot), Failure> {
         self.status.clear();
         self.go(Phase::Quiet)?;
         let before = self.snapshot()?;
         let clock = MonotonicClock;
         clock.sleep_until(clock.now() + DRAIN + tick + tick);
+        others(self)?;
         self.go(Phase::Ending)?;
         Ok((before, self.snapshot()?))
     }

@@ -2,20 +2,30 @@
 //!
 //! Does not open connections. Listens on loopback alone unless told an address.
 
+mod hold;
+
+use super::bundle::{self, BundleFlags};
 use super::flags::{ServerCoresFlag, cores_or_all};
+use super::fleet::{self, Guest, MeetingFlags, Party};
 use super::half::{Effective, HalfFlags, conclude, controlled, counted};
+use super::opening::Pressure;
 use super::session::{Session, Wait};
 use super::signals::Signals;
 use super::status::Status;
 use super::{Failure, host, metrics, output};
 use crate::arm::Budget;
 use crate::bank::{Phase, Snapshot};
+use crate::fleet::Seat;
+use crate::measure::memory::MemorySnapshot;
+use crate::os::network::TcpCounters;
+use crate::record::Config;
 use crate::server::{Server, ServerConfig, ServerError};
 use crate::socket::SocketError;
 use crate::socket::port::choose_port;
 use crate::units::HumanCount;
 use crate::wheel::TimersKind;
 use clap::Args;
+use hold::{Part, hold, wait_for_loads};
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// Ports tried before giving up: between choosing and binding somebody else may take one.
@@ -34,6 +44,14 @@ pub(super) struct ServeArgs {
     cores: ServerCoresFlag,
     #[command(flatten)]
     half: HalfFlags,
+    /// How many load generators meet here
+    #[arg(long, value_name = "N", value_parser = fleet::shards, requires = "rendezvous",
+          help_heading = "Several hosts")]
+    shards: Option<u32>,
+    #[command(flatten)]
+    meeting: MeetingFlags,
+    #[command(flatten)]
+    bundle: BundleFlags,
 }
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
@@ -45,22 +63,94 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let signals = Signals::register()?;
     let nofile = host::prepare(args.half.engine.kernel.engine)?;
     let mut config = configure(args, &budget, timers, nofile)?;
+    let congestion = config.congestion.clone();
+    let common = bundle::config(
+        &args.half,
+        &budget,
+        (timers, congestion.as_deref()),
+        path(args),
+    );
+    let bundle = args.bundle.reserve(None)?;
+    let mut party = meet(args, &common, &signals)?;
     let exporter = metrics::start(&args.half, "server")?;
     let server = start(args.listen, &mut config)?;
+    let memory = MemorySnapshot::take_of_server(std::process::id());
     announce(args, &budget, &config, &server);
     let quiet = args.half.output.quiet;
     let status = Status::new(quiet, budget.interval);
     let mut session = Session::new(&server.crew, &signals, status, exporter.as_ref());
+    let counters = TcpCounters::read().ok();
     session.go(Phase::Open)?;
-    let ended = session.wait("serving", args.half.duration, |_| false)?;
-    let (before, mut last) = session.drain(args.half.engine.kernel.tick)?;
-    // A server by hand opens no window.
-    last.window = None;
-    conclude(args.half.output, &report(&before, &last), &last)?;
-    match ended {
-        Wait::Signal(signal) => Err(Failure::Interrupted(signal)),
-        Wait::Reached | Wait::Elapsed => Ok(()),
+    let held = hold(args, server.address, &mut session, &mut party)?;
+    let opening = Pressure::since(counters);
+    let grown = MemorySnapshot::take_of_server(std::process::id());
+    let (before, mut last) = session.drain_after(args.half.engine.kernel.tick, |session| {
+        wait_for_loads(args, session, &mut party)
+    })?;
+    if held.measured.is_none() {
+        last.window = None;
     }
+    conclude(args.half.output, &report(&before, &last), &last)?;
+    if let Some(bundle) = bundle {
+        let part = Part {
+            args,
+            common,
+            cores: &config.cores,
+            rings: server.plan.to_string(),
+            memory: (memory, grown),
+            opening,
+            party: &party,
+        };
+        part.keep(bundle, &held, (&before, &last))?;
+    }
+    match (&held.stopped, held.ended) {
+        (Some(error), _) => Err(fleet::failure(error)),
+        (None, Wait::Signal(signal)) => Err(Failure::Interrupted(signal)),
+        (None, Wait::Reached | Wait::Elapsed) => Ok(()),
+    }
+}
+
+/// Meets the load generators, if it is to.
+fn meet(args: &ServeArgs, common: &Config, signals: &Signals) -> Result<Party, Failure> {
+    let meeting = &args.meeting;
+    if meeting.rendezvous.is_some() && args.shards.is_none() {
+        return Err(Failure::Usage(
+            "who serves a rendezvous must know whom to wait for: give --shards N, the number of load generators"
+                .to_owned(),
+        ));
+    }
+    let alone = meeting.rendezvous.is_none() && !meeting.has_an_instant();
+    if alone && args.bundle.out.is_some() {
+        return Err(Failure::Usage(
+            "a server cannot tell when the window of its load generators opens, and has nothing to record without: give \
+             --rendezvous, or --start-at and --for"
+                .to_owned(),
+        ));
+    }
+    if !alone && args.half.duration.is_none() {
+        return Err(Failure::Usage(
+            "hosts must close their windows together: give --for TIME, the same on all of them"
+                .to_owned(),
+        ));
+    }
+    let guest = Guest {
+        seat: Seat::Server,
+        shards: args.shards.unwrap_or(1),
+        host: args.bundle.host(),
+        run: args.bundle.run.clone(),
+        config: common,
+    };
+    let party = Party::join(meeting, true, guest, &mut || signals.caught())?;
+    if let Some(address) = party.address() {
+        output::note(&format!("rendezvous on {address}"));
+    }
+    Ok(party)
+}
+
+/// What lies between this host and the others, as far as the server can tell.
+fn path(args: &ServeArgs) -> &'static str {
+    let loopback = args.listen.is_none_or(|listen| listen.ip().is_loopback());
+    if loopback { "loopback" } else { "network" }
 }
 
 fn configure(

@@ -1,0 +1,380 @@
+//! Several hosts: which of the load generators this is, and how all of them come together.
+//!
+//! Does not speak to anybody: [`crate::fleet`] does. Alone, every stage is passed at once.
+
+use super::{Failure, parse};
+use crate::clock::{Clock as _, MonotonicClock, wall_epoch_ns};
+use crate::fleet::{
+    Blame, Captain, CaptainConfig, FleetError, Member, MemberConfig, Seat, Stage, Token, build,
+    engine_env,
+};
+use crate::load::{MOST_SHARDS, Shard};
+use crate::record::{Config, FleetClock};
+use crate::units::{HumanNanos, Nanos};
+use clap::{Args, ValueEnum};
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Where the token may stand instead of in a file.
+const TOKEN: &str = "RINGBEAT_TOKEN";
+/// The longest that a window's end or a drain is waited for on another host, besides what its connections take.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Connections a second that the slowest host opens or ends: a tenth of what two cores were seen to do.
+const SLOWEST_PER_SECOND: u64 = 2_000;
+
+/// Where and when hosts meet.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Several hosts")]
+pub(super) struct MeetingFlags {
+    /// Meet the other hosts at this address before connections are opened, before the window and after it. `serve`
+    /// listens there (port 0: a free one), `load` connects to it
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
+    pub(super) rendezvous: Option<String>,
+    /// File with the secret of the rendezvous, 16 characters or more, the same on all hosts [default: the environment
+    /// variable `RINGBEAT_TOKEN`]
+    #[arg(long, value_name = "FILE", requires = "rendezvous")]
+    token_file: Option<PathBuf>,
+    /// How long to wait until all are there
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse::duration,
+          allow_hyphen_values = true, requires = "rendezvous")]
+    gather_within: Duration,
+    /// Without a rendezvous: open the window at this instant of the host's clock, when the connections must be open; RFC
+    /// 3339 (2026-01-31T12:00:00Z) or seconds since 1970
+    #[arg(long, value_name = "INSTANT", value_parser = instant, conflicts_with = "rendezvous")]
+    start_at: Option<Nanos>,
+}
+
+/// Which of the load generators this is.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Several hosts")]
+pub(super) struct ShardFlags {
+    /// Which of several load generators this is, from 0: 2/4 is the third of four. --connections are those of all
+    /// together [default: what Kubernetes, Slurm, MPI or pssh say in the environment, with `RINGBEAT_SHARDS` where they do
+    /// not say how many]
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Who serves the rendezvous: the server, or shard 0, which then listens at the address of --rendezvous
+    #[arg(
+        long,
+        value_name = "WHO",
+        value_enum,
+        default_value = "server",
+        requires = "rendezvous"
+    )]
+    rendezvous_on: Serves,
+    #[command(flatten)]
+    pub(super) meeting: MeetingFlags,
+}
+
+/// Who serves the rendezvous.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Serves {
+    /// `ringbeat serve --rendezvous`
+    Server,
+    /// The load generator with number 0
+    #[value(name = "shard-0")]
+    ShardZero,
+}
+
+/// `server-0.example:7100`, `10.0.0.1:7100`, `[::1]:7100`.
+fn host_and_port(text: &str) -> Result<String, String> {
+    let port = text
+        .rsplit_once(':')
+        .filter(|(host, _)| !host.is_empty())
+        .and_then(|(_, port)| port.parse::<u16>().ok());
+    port.map(|_| text.to_owned())
+        .ok_or_else(|| format!("`{text}` is not a host with a port, such as 10.0.0.1:7100"))
+}
+
+/// An instant, as nanoseconds since 1970.
+fn instant(text: &str) -> Result<Nanos, String> {
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok(Nanos::from_secs(seconds));
+    }
+    let read: Option<SystemTime> = humantime::parse_rfc3339_weak(text).ok();
+    read.and_then(|at| at.duration_since(UNIX_EPOCH).ok())
+        .map(Nanos::from)
+        .ok_or_else(|| {
+            format!("`{text}` is no instant: write 2026-01-31T12:00:00Z, or seconds since 1970")
+        })
+}
+
+impl MeetingFlags {
+    /// Whether there is an instant to begin at.
+    pub(super) const fn has_an_instant(&self) -> bool {
+        self.start_at.is_some()
+    }
+}
+
+impl ShardFlags {
+    /// The shard that was asked for, or that the engine says.
+    pub(super) fn shard(&self) -> Result<Shard, Failure> {
+        if let Some(shard) = self.shard {
+            return Ok(shard);
+        }
+        let found =
+            engine_env::shard(|name| std::env::var(name).ok()).map_err(|error| failure(&error))?;
+        Ok(found.map_or_else(Shard::default, |(shard, _)| shard))
+    }
+}
+
+/// Who this host is among the others.
+#[derive(Clone, Debug)]
+pub(super) struct Guest<'a> {
+    pub(super) seat: Seat,
+    pub(super) shards: u32,
+    pub(super) host: String,
+    pub(super) run: Option<String>,
+    /// What all must agree upon.
+    pub(super) config: &'a Config,
+}
+
+/// The hosts that hold connections together with this one.
+#[derive(Debug)]
+pub(super) enum Party {
+    /// None.
+    Alone,
+    /// Those that were given the same instant, nanoseconds since 1970.
+    StartAt(Nanos),
+    /// Those that meet here.
+    Captain(Captain),
+    /// Those that meet elsewhere.
+    Member(Box<Member>),
+}
+
+impl Party {
+    /// Goes where the flags say, and waits there until this host is admitted.
+    pub(super) fn join(
+        flags: &MeetingFlags,
+        serves: bool,
+        guest: Guest<'_>,
+        interrupted: &mut dyn FnMut() -> Option<i32>,
+    ) -> Result<Self, Failure> {
+        let Some(address) = &flags.rendezvous else {
+            return Ok(flags.start_at.map_or(Self::Alone, Self::StartAt));
+        };
+        let terms = super::bundle::terms(guest.config, guest.shards);
+        let token = token(flags)?;
+        if serves {
+            let captain = Captain::listen(CaptainConfig {
+                listen: listening(address)?,
+                token,
+                seat: guest.seat,
+                server: guest.seat == Seat::Server,
+                shards: guest.shards,
+                terms,
+                build: build(),
+                host: guest.host,
+                run: guest.run,
+                gather_within: flags.gather_within,
+            })
+            .map_err(|error| failure(&error))?;
+            return Ok(Self::Captain(captain));
+        }
+        let member = Member::join(
+            MemberConfig {
+                address: address.clone(),
+                token,
+                seat: guest.seat,
+                shards: guest.shards,
+                terms,
+                build: build(),
+                host: guest.host,
+                gather_within: flags.gather_within,
+            },
+            interrupted,
+        )
+        .map_err(|error| failure(&error))?;
+        Ok(Self::Member(Box::new(member)))
+    }
+
+    /// What the run is called, where somebody has given it a name.
+    pub(super) fn run_name(&self) -> Option<&str> {
+        match self {
+            Self::Alone | Self::StartAt(_) => None,
+            Self::Captain(captain) => Some(captain.run_name()),
+            Self::Member(member) => Some(member.run_name()),
+        }
+    }
+
+    /// Where others find this host's rendezvous, if it serves one.
+    pub(super) const fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Captain(captain) => Some(captain.address()),
+            _ => None,
+        }
+    }
+
+    /// Whether there are others to wait for.
+    pub(super) const fn meets(&self) -> bool {
+        matches!(self, Self::Captain(_) | Self::Member(_))
+    }
+
+    /// This host has come to `stage`, with `connections` in all. Returns when to go on, monotonic, at once if there is
+    /// nobody to wait for.
+    pub(super) fn arrive(
+        &mut self,
+        stage: Stage,
+        connections: u64,
+        interrupted: &mut dyn FnMut() -> Option<i32>,
+    ) -> Result<Nanos, FleetError> {
+        let patience = PATIENCE + Duration::from_secs(connections / SLOWEST_PER_SECOND);
+        match self {
+            Self::StartAt(epoch) if stage == Stage::Opened => start_at(*epoch),
+            Self::Alone | Self::StartAt(_) => Ok(MonotonicClock.now()),
+            Self::Captain(captain) => {
+                if stage == Stage::Gathered {
+                    captain.gather(interrupted)?;
+                }
+                let release = captain.barrier(stage, patience, interrupted)?;
+                Ok(release.at)
+            }
+            Self::Member(member) => Ok(member.arrive(stage, patience, interrupted)?.at),
+        }
+    }
+
+    /// Whether the run still goes on elsewhere.
+    pub(super) fn check(&self) -> Result<(), FleetError> {
+        match self {
+            Self::Alone | Self::StartAt(_) => Ok(()),
+            Self::Captain(captain) => captain.check(),
+            Self::Member(member) => member.check(),
+        }
+    }
+
+    /// Tells the others that this host cannot go on.
+    pub(super) fn fail(&self, why: &str) {
+        match self {
+            Self::Alone | Self::StartAt(_) => {}
+            Self::Captain(captain) => captain.abort(why),
+            Self::Member(member) => member.fail(why),
+        }
+    }
+
+    /// How this host's clock stands to the others'.
+    pub(super) fn clock(&self) -> FleetClock {
+        match self {
+            Self::Alone | Self::StartAt(_) => FleetClock {
+                compared_with: "start-at".to_owned(),
+                ..FleetClock::default()
+            },
+            Self::Captain(captain) => captain.clock(),
+            Self::Member(member) => member.clock(),
+        }
+    }
+}
+
+impl ShardFlags {
+    /// Whether `shard` serves the rendezvous.
+    pub(super) fn serves(&self, shard: Shard) -> bool {
+        self.rendezvous_on == Serves::ShardZero && shard.index() == 0
+    }
+}
+
+/// How many load generators a server that serves the rendezvous waits for.
+pub(super) fn shards(text: &str) -> Result<u32, String> {
+    let count = text
+        .parse()
+        .ok()
+        .filter(|count| (1..=MOST_SHARDS).contains(count));
+    count.ok_or_else(|| format!("`{text}` is not a number of load generators: 1 to {MOST_SHARDS}"))
+}
+
+/// The instant of the monotonic clock at which the wall clock will show `epoch`.
+fn start_at(epoch: Nanos) -> Result<Nanos, FleetError> {
+    let wall = Nanos(wall_epoch_ns());
+    if epoch < wall {
+        return Err(FleetError::Ended(format!(
+            "the connections were open {} after the instant of --start-at: choose a later one, or start earlier",
+            HumanNanos((wall - epoch).0)
+        )));
+    }
+    Ok(MonotonicClock.now() + (epoch - wall))
+}
+
+/// An address of this host for the rendezvous; a name's first.
+fn listening(address: &str) -> Result<SocketAddr, Failure> {
+    let found = address.to_socket_addrs().map(|mut all| all.next());
+    found.ok().flatten().ok_or_else(|| {
+        Failure::Host(format!(
+            "the rendezvous cannot listen on {address}, which no address was found for: name one of this host, see \
+             `ip address`"
+        ))
+    })
+}
+
+fn token(flags: &MeetingFlags) -> Result<Token, Failure> {
+    let text = match &flags.token_file {
+        Some(path) => std::fs::read_to_string(path).map_err(|error| {
+            Failure::Usage(format!(
+                "the token cannot be read from {} ({error}): is the path right, and may this user read it?",
+                path.display()
+            ))
+        })?,
+        None => std::env::var(TOKEN).map_err(|_| {
+            Failure::Usage(format!(
+                "a rendezvous needs a secret, the same on all hosts: give --token-file FILE or set {TOKEN}, for \
+                 instance to the output of `openssl rand -hex 16`"
+            ))
+        })?,
+    };
+    Token::new(text.trim()).map_err(|error| failure(&error))
+}
+
+/// How a command ends that the fleet has ended.
+pub(super) fn failure(error: &FleetError) -> Failure {
+    match (error.signal(), error.blame()) {
+        (Some(signal), _) => Failure::Interrupted(signal),
+        (None, Blame::Run) => Failure::Run(error.to_string()),
+        (None, Blame::Usage) => Failure::Usage(error.to_string()),
+        (None, Blame::Host) => Failure::Host(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_read_as_people_write_them() {
+        let noon = instant("2026-01-31T12:00:00Z");
+        assert_eq!(noon, instant("1769860800"));
+        for bad in ["", "soon", "12:00", "-5"] {
+            assert!(instant(bad).unwrap_err().contains("2026-01-31"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_place_to_meet_has_a_port() {
+        for good in ["server-0.example:7100", "10.0.0.1:1", "[::1]:7100"] {
+            assert_eq!(host_and_port(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "server", ":7100", "server:x", "server:70000"] {
+            assert!(host_and_port(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_instant_that_has_passed_is_said_and_a_later_one_waited_for() {
+        let said = start_at(Nanos::from_secs(1)).unwrap_err().to_string();
+        assert!(said.contains("--start-at"), "{said}");
+        let hour = Nanos::from_secs(3_600);
+        let at = start_at(Nanos(wall_epoch_ns()) + hour).unwrap();
+        let ahead = at - MonotonicClock.now();
+        assert!(
+            ahead <= hour && ahead > Nanos::from_secs(3_500),
+            "{ahead:?}"
+        );
+    }
+
+    #[test]
+    fn alone_nobody_is_waited_for() {
+        let mut alone = Party::Alone;
+        let before = MonotonicClock.now();
+        let at = alone.arrive(Stage::Opened, 1_000, &mut || None).unwrap();
+        assert!(at >= before && at <= MonotonicClock.now());
+        assert!(alone.check().is_ok() && !alone.meets());
+        assert_eq!(alone.clock().offset_ns, None);
+    }
+}
