@@ -5,7 +5,7 @@ use clap::{Arg, Command, CommandFactory as _};
 use std::collections::BTreeMap;
 
 /// Names of values that need no explanation beside what the option says of them.
-const PLAIN: [&str; 23] = [
+const PLAIN: [&str; 22] = [
     "NUMBERS",
     "BASE..CAP",
     "N/s",
@@ -28,7 +28,6 @@ const PLAIN: [&str; 23] = [
     "INSTANT",
     "BITS/s",
     "PERCENT",
-    "FOLDER",
 ];
 /// Options that are another thing from command to command.
 const OF_TWO_KINDS: [&str; 2] = ["for", "out"];
