@@ -31,7 +31,9 @@
 //! `detect` (who notices which fault, and when; the halves then sit on hosts of a laboratory, network namespaces with a
 //! router between them), `storm` (everybody dropped at once) and `lifecycle` (how connections begin and end; most of it
 //! between plain sockets and over a wire in user space, without the halves). The first four ask the `doctor` beforehand
-//! what of the host stands against them. `advise` measures nothing: it makes settings of a question, and their cost of
+//! what of the host stands against them. Besides, the halves can be run by hand on hosts of their own: several load
+//! generators are shards of one population and meet at a rendezvous (`fleet`), each host leaves a record of its part, and
+//! `merge` joins these. `advise` measures nothing: it makes settings of a question, and their cost of
 //! what the others left. Nor does `merge`: it joins what `load` and `serve` left on the hosts of one run.
 //!
 //! # Layers
