@@ -210,4 +210,12 @@ INDEX = {
         "says": "everybody dropped at once: {connections} back within {jitter} with full jitter and {plain} without; short "
         "accept queues; a churn",
     },
+    "fleet-mpi": {
+        "picture": "merged/rtt.svg",
+        "alt": "round trips of all hosts together, by percentile",
+        "figures": None,
+        "script": "sudo scripts/fleet-mpi",
+        "says": "four hosts that OpenMPI starts, network namespaces of one machine, are one measurement: what each has left, and "
+        "the merged result",
+    },
 }
