@@ -1,6 +1,6 @@
 //! What `ringbeat load` says before it opens, and when all is over.
 //!
-//! Does not print: [`output`](crate::cli::output) does.
+//! Does not print: [`output`] does.
 
 use super::LoadArgs;
 use crate::arm::{Arm, Budget};
