@@ -13,9 +13,8 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Settings that all hosts of a run have alike, by their keys in the record's configuration.
-pub(super) const ALIKE: [&str; 19] = [
+pub(super) const ALIKE: [&str; 18] = [
     "arms",
-    "path",
     "detect_within_ms",
     "misses",
     "heartbeat_interval_ms",

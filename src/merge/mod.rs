@@ -229,6 +229,12 @@ fn config(one: &Config, configs: &[&Config], fleet: &FleetRecord) -> Config {
             .into_iter()
             .collect::<Vec<_>>()
             .join(", "),
+        // A server that listens at every address does not know where its peers are.
+        path: if configs.iter().all(|config| config.path == one.path) {
+            one.path.clone()
+        } else {
+            "network".to_owned()
+        },
         settle_ms: configs
             .iter()
             .map(|config| config.settle_ms)

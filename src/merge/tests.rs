@@ -192,6 +192,7 @@ fn every_setting_is_either_shared_or_a_hosts_own() {
         "connections_limited_by",
         "engines",
         "driver",
+        "path",
         "settle_ms",
         "ramp_rate_per_second",
         "in_flight_per_core",
