@@ -142,6 +142,14 @@ fn who_does_not_belong_is_refused_and_disturbs_nobody() {
         ("--for 1s --shard 1/3", &["3", "2"]),
         ("--for 2s --shard 1/2", &["--for", "2000", "1000"]),
         ("--for 1s --shard 1/2 --tick 4ms", &["--tick"]),
+        (
+            "--for 1s --shard 1/2 --timers sweep --sweep-period 200ms",
+            &["--timers"],
+        ),
+        (
+            "--for 1s --shard 1/2 --gather-within 50s",
+            &["--gather-within"],
+        ),
     ] {
         let ended = Running::start(host.load(arguments)).wait();
         ended.refused_with(2, words);
@@ -158,7 +166,7 @@ fn who_does_not_belong_is_refused_and_disturbs_nobody() {
 #[test]
 fn a_shard_that_does_not_come_is_named_everywhere() {
     let host = Host::start(3, "--for 1s --gather-within 2s");
-    let load = Running::start(host.load("--for 1s --shard 1/3 --gather-within 30s"));
+    let load = Running::start(host.load("--for 1s --shard 1/3 --gather-within 2s"));
     load.wait().refused_with(1, &["shards 0 and 2"]);
     host.server
         .wait()
@@ -243,9 +251,9 @@ fn hosts_that_cannot_meet_begin_at_an_instant() {
         .duration_since(UNIX_EPOCH)
         .unwrap()
         .as_secs();
-    let when = format!("--start-at {} --for 1s --run together", now + 6);
+    let when = format!("--start-at {} --for 1s", now + 10);
     let mut server = Running::start(command(&format!(
-        "serve {when} --out {}",
+        "serve {when} --shards 1 --out {}",
         at("server").display()
     )));
     let address = server.line("listening on ");
@@ -257,16 +265,16 @@ fn hosts_that_cannot_meet_begin_at_an_instant() {
     good(&load.wait());
     good(&server.wait());
     for name in ["load", "server"] {
-        assert_eq!(fleet(&at(name)).run, "together");
+        assert_eq!(fleet(&at(name)).run, format!("start-at-{}", now + 10));
     }
     let window = fleet(&at("load")).loads[0].host.window.clone().unwrap();
     assert_eq!(window.clock.compared_with, "start-at");
     assert!(
-        window.opened_epoch_ns >= (now + 6) * 1_000_000_000,
+        window.opened_epoch_ns >= (now + 10) * 1_000_000_000,
         "{window:?}"
     );
     let late = Running::start(command(&format!(
-        "serve --start-at {now} --for 1s --out {}",
+        "serve --start-at {now} --for 1s --shards 1 --out {}",
         at("late").display()
     )));
     late.wait().refused_with(1, &["--start-at"]);
@@ -280,7 +288,6 @@ fn what_is_missing_for_a_meeting_is_said() {
             &["RINGBEAT_TOKEN"] as &[&str],
         ),
         ("serve --out somewhere", &["--rendezvous", "--start-at"]),
-        ("serve --shards 2", &["--rendezvous"]),
         ("serve --rendezvous 127.0.0.1:0 --for 1s", &["--shards"]),
         ("load --target loopback:7000 --shard 4/4", &["from 0 to 3"]),
         (
@@ -299,4 +306,58 @@ fn what_is_missing_for_a_meeting_is_said() {
     let mut endless = command("serve --rendezvous 127.0.0.1:0 --shards 2");
     endless.env_remove("RINGBEAT_SHARDS");
     Running::start(endless).wait().refused_with(2, &["--for"]);
+}
+
+#[test]
+fn a_shard_that_dies_in_the_window_leaves_the_others_their_figures() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    let host = Host::start(2, &format!("--for 1h --out {}", at("server").display()));
+    let load = |shard: u32| {
+        let out = at("load");
+        let named = format!(
+            "--shard {shard}/2 --host-name host-{shard} --out {}",
+            out.display()
+        );
+        Running::start(host.load(&format!("--for 1h {named}")))
+    };
+    let (mut first, second) = (load(0), load(1));
+    first.line("holding: ");
+    second.signal(Signal::SIGKILL);
+    first.wait().refused_with(1, &["shard 1 (host host-1)"]);
+    host.server
+        .wait()
+        .refused_with(1, &["shard 1 (host host-1)"]);
+    for name in ["load-0", "server"] {
+        let kept = record(&at(name));
+        assert!(kept.partial, "{name}");
+        let fleet = kept.fleet.unwrap();
+        let host = fleet
+            .server
+            .map_or_else(|| fleet.loads[0].host.clone(), |server| server.host);
+        assert!(
+            host.window.is_some_and(|window| window.length_ns > 0),
+            "{name}"
+        );
+        assert!(host.stopped.unwrap().contains("host-1"), "{name}");
+    }
+}
+
+#[test]
+fn a_shard_that_dies_while_the_others_settle_is_named() {
+    let host = Host::start(2, "--for 1h");
+    let load = |shard: u32, settle: &str| {
+        let named = format!("--shard {shard}/2 --host-name host-{shard} --settle {settle}");
+        let (port, rendezvous) = (&host.port, &host.rendezvous);
+        Running::start(command(&format!(
+            "load --target loopback:{port} --rendezvous {rendezvous} --for 1h {named}"
+        )))
+    };
+    let (mut first, second) = (load(0, "50s"), load(1, "50s"));
+    first.line("opened ");
+    second.signal(Signal::SIGKILL);
+    first.wait().refused_with(1, &["shard 1 (host host-1)"]);
+    host.server
+        .wait()
+        .refused_with(1, &["shard 1 (host host-1)"]);
 }

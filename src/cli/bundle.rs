@@ -28,7 +28,7 @@ pub(super) struct BundleFlags {
     /// adds its number (DIR-0, DIR-1); `ringbeat merge` joins them
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,
-    /// Name of the run, the same on all its hosts [default: the rendezvous makes one up; without one, `by-hand`]
+    /// Name of the run, the same on all its hosts [default: the rendezvous makes one up; with --start-at, the instant]
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub(super) run: Option<String>,
     /// What this host is called in the record [default: its host name]
@@ -222,15 +222,9 @@ pub(super) fn config(
 }
 
 /// The run that this host's row belongs to.
-pub(super) fn fleet(
-    common: &Config,
-    shards: u32,
-    met: Option<&str>,
-    flags: &BundleFlags,
-) -> FleetRecord {
-    let run = met.or(flags.run.as_deref()).unwrap_or("by-hand");
+pub(super) fn fleet(common: &Config, shards: u32, run: Option<String>) -> FleetRecord {
     FleetRecord {
-        run: run.to_owned(),
+        run: run.unwrap_or_else(|| "by-hand".to_owned()),
         shards,
         connections_asked: common.connections,
         arm: common.arms.join(","),
@@ -241,8 +235,12 @@ pub(super) fn fleet(
 /// Those settings as names and values, for hosts to compare before they begin.
 pub(super) fn terms(config: &Config, shards: u32) -> std::collections::BTreeMap<String, String> {
     let detection = format!(
-        "{} ms with {} misses, every {} ms",
-        config.detect_within_ms, config.misses, config.heartbeat_interval_ms
+        "{} ms with {} misses, every {} ms, silence {} ms, ack {} ms",
+        config.detect_within_ms,
+        config.misses,
+        config.heartbeat_interval_ms,
+        config.idle_timeout_ms,
+        config.answer_timeout_ms
     );
     let keepalive = format!(
         "{}/{}/{} on {}, spread {} s",
@@ -252,6 +250,9 @@ pub(super) fn terms(config: &Config, shards: u32) -> std::collections::BTreeMap<
         config.keepalive_side,
         config.keepalive_spread_s
     );
+    let pass = config
+        .sweep_period_ms
+        .map_or_else(String::new, |period| format!(", a pass in {period} ms"));
     [
         ("--arm", config.arms.join(",")),
         ("--connections", config.connections.to_string()),
@@ -261,8 +262,7 @@ pub(super) fn terms(config: &Config, shards: u32) -> std::collections::BTreeMap<
         ("--for", format!("{} ms", config.steady_ms)),
         ("--tick", format!("{} us", config.tick_us)),
         ("--phases", config.phases.clone()),
-        ("--timers", config.timers.clone()),
-        ("--congestion", config.congestion_control.clone()),
+        ("--timers", format!("{}{pass}", config.timers)),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()

@@ -2,7 +2,7 @@
 //!
 //! Does not speak to anybody: [`crate::fleet`] does. Alone, every stage is passed at once.
 
-use super::{Failure, parse};
+use super::{Failure, output, parse};
 use crate::clock::{Clock as _, MonotonicClock, wall_epoch_ns};
 use crate::fleet::{
     Blame, Captain, CaptainConfig, FleetError, Member, MemberConfig, Seat, Stage, Token, build,
@@ -16,9 +16,12 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// What hosts that begin together must be told besides.
+pub(super) const CLOSE_TOGETHER: &str =
+    "hosts must close their windows together: give --for TIME, the same on all of them";
 /// Where the token may stand instead of in a file.
 const TOKEN: &str = "RINGBEAT_TOKEN";
-/// The longest that a window's end or a drain is waited for on another host, besides what its connections take.
+/// The longest that the others' windows and drains are waited for, besides what connections take.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Connections a second that the slowest host opens or ends: a tenth of what two cores were seen to do.
 const SLOWEST_PER_SECOND: u64 = 2_000;
@@ -39,6 +42,11 @@ pub(super) struct MeetingFlags {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse::duration,
           allow_hyphen_values = true, requires = "rendezvous")]
     gather_within: Duration,
+    /// How long to wait until all have opened their connections and settled [default: a minute, and a second more for every
+    /// 2,000 connections]
+    #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true,
+          requires = "rendezvous")]
+    open_within: Option<Duration>,
     /// Without a rendezvous: open the window at this instant of the host's clock, when the connections must be open; RFC
     /// 3339 (2026-01-31T12:00:00Z) or seconds since 1970
     #[arg(long, value_name = "INSTANT", value_parser = instant, conflicts_with = "rendezvous")]
@@ -49,12 +57,13 @@ pub(super) struct MeetingFlags {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Several hosts")]
 pub(super) struct ShardFlags {
-    /// Which of several load generators this is, from 0: 2/4 is the third of four. --connections are those of all
-    /// together [default: what Kubernetes, Slurm, MPI or pssh say in the environment, with `RINGBEAT_SHARDS` where they do
+    /// Which of several load generators this is, from 0: 2/4 is the third of four. --connections are then those of all
+    /// together, --ramp-rate is each one's own [default: what Kubernetes, Slurm, MPI or pssh say in the environment, with `RINGBEAT_SHARDS` where they do
     /// not say how many]
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
-    /// Who serves the rendezvous: the server, or shard 0, which then listens at the address of --rendezvous
+    /// Who serves the rendezvous: the server, or shard 0, which then listens at the address of --rendezvous; the server
+    /// takes no part then, and leaves no record
     #[arg(
         long,
         value_name = "WHO",
@@ -101,22 +110,35 @@ fn instant(text: &str) -> Result<Nanos, String> {
 }
 
 impl MeetingFlags {
-    /// Whether there is an instant to begin at.
-    pub(super) const fn has_an_instant(&self) -> bool {
-        self.start_at.is_some()
+    /// Whether other hosts are to begin with this one.
+    pub(super) const fn is_given(&self) -> bool {
+        self.start_at.is_some() || self.rendezvous.is_some()
     }
 }
 
 impl ShardFlags {
     /// The shard that was asked for, or that the engine says.
-    pub(super) fn shard(&self) -> Result<Shard, Failure> {
+    pub(super) fn shard(&self) -> Result<Numbered, Failure> {
         if let Some(shard) = self.shard {
-            return Ok(shard);
+            let by = "--shard".to_owned();
+            return Ok(Numbered { shard, by });
         }
         let found =
             engine_env::shard(|name| std::env::var(name).ok()).map_err(|error| failure(&error))?;
-        Ok(found.map_or_else(Shard::default, |(shard, _)| shard))
+        Ok(
+            found.map_or_else(Numbered::default, |(shard, engine)| Numbered {
+                shard,
+                by: engine.to_string(),
+            }),
+        )
     }
+}
+
+/// Which load generator this is, and who says so.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Numbered {
+    pub(super) shard: Shard,
+    pub(super) by: String,
 }
 
 /// Who this host is among the others.
@@ -138,9 +160,54 @@ pub(super) enum Party {
     /// Those that were given the same instant, nanoseconds since 1970.
     StartAt(Nanos),
     /// Those that meet here.
-    Captain(Captain),
+    Captain(Captain, Patience),
     /// Those that meet elsewhere.
-    Member(Box<Member>),
+    Member(Box<Member>, Patience),
+}
+
+/// How long others are waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    gather: Duration,
+    open: Duration,
+    /// For the end of a window, and of a drain.
+    end: Duration,
+}
+
+impl Patience {
+    const fn at(self, stage: Stage) -> Duration {
+        match stage {
+            Stage::Gathered => self.gather,
+            Stage::Opened => self.open,
+            Stage::Closed | Stage::Ended => self.end,
+        }
+    }
+}
+
+impl MeetingFlags {
+    /// How long others are waited for with `connections` in all.
+    fn patience(&self, connections: u64) -> Patience {
+        let end = PATIENCE + Duration::from_secs(connections / SLOWEST_PER_SECOND);
+        Patience {
+            gather: self.gather_within,
+            open: self.open_within.unwrap_or(end),
+            end,
+        }
+    }
+
+    /// Refuses what this host's own opening would outlast.
+    pub(super) fn allows(&self, opening: Duration, connections: u64) -> Result<(), Failure> {
+        let most = self.patience(connections).open;
+        if self.rendezvous.is_none() || opening < most {
+            return Ok(());
+        }
+        Err(Failure::Usage(format!(
+            "opening at --ramp-rate and --settle take {} here, and the others wait {}: give all hosts a longer \
+             --open-within",
+            humantime::format_duration(opening),
+            humantime::format_duration(most)
+        )))
+    }
 }
 
 impl Party {
@@ -154,7 +221,15 @@ impl Party {
         let Some(address) = &flags.rendezvous else {
             return Ok(flags.start_at.map_or(Self::Alone, Self::StartAt));
         };
-        let terms = super::bundle::terms(guest.config, guest.shards);
+        let patience = flags.patience(guest.config.connections);
+        let mut terms = super::bundle::terms(guest.config, guest.shards);
+        for (name, span) in [
+            ("--gather-within", patience.gather),
+            ("--open-within", patience.open),
+        ] {
+            let shown = humantime::format_duration(span).to_string();
+            terms.insert(name.to_owned(), shown);
+        }
         let token = token(flags)?;
         if serves {
             let captain = Captain::listen(CaptainConfig {
@@ -170,7 +245,12 @@ impl Party {
                 gather_within: flags.gather_within,
             })
             .map_err(|error| failure(&error))?;
-            return Ok(Self::Captain(captain));
+            return Ok(Self::Captain(captain, patience));
+        }
+        if address.ends_with(":0") {
+            return Err(Failure::Usage(format!(
+                "nobody can be found at {address}: give the port that `serve` names in `rendezvous on`"
+            )));
         }
         let member = Member::join(
             MemberConfig {
@@ -186,51 +266,61 @@ impl Party {
             interrupted,
         )
         .map_err(|error| failure(&error))?;
-        Ok(Self::Member(Box::new(member)))
+        if let (Some(asked), given) = (&guest.run, member.run_name())
+            && asked != given
+        {
+            output::warn(&format!(
+                "the rendezvous calls this run {given}: --run {asked} is for whoever serves it"
+            ));
+        }
+        Ok(Self::Member(Box::new(member), patience))
     }
 
     /// What the run is called, where somebody has given it a name.
-    pub(super) fn run_name(&self) -> Option<&str> {
+    pub(super) fn run_name(&self, asked: Option<&str>) -> Option<String> {
+        let asked = asked.map(str::to_owned);
         match self {
-            Self::Alone | Self::StartAt(_) => None,
-            Self::Captain(captain) => Some(captain.run_name()),
-            Self::Member(member) => Some(member.run_name()),
+            Self::Alone => asked,
+            // Folders of runs that began at other instants must not pass for one.
+            Self::StartAt(epoch) => {
+                asked.or_else(|| Some(format!("start-at-{}", epoch.0 / 1_000_000_000)))
+            }
+            Self::Captain(captain, _) => Some(captain.run_name().to_owned()),
+            Self::Member(member, _) => Some(member.run_name().to_owned()),
         }
     }
 
     /// Where others find this host's rendezvous, if it serves one.
     pub(super) const fn address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Captain(captain) => Some(captain.address()),
+            Self::Captain(captain, _) => Some(captain.address()),
             _ => None,
         }
     }
 
     /// Whether there are others to wait for.
     pub(super) const fn meets(&self) -> bool {
-        matches!(self, Self::Captain(_) | Self::Member(_))
+        matches!(self, Self::Captain(..) | Self::Member(..))
     }
 
-    /// This host has come to `stage`, with `connections` in all. Returns when to go on, monotonic, at once if there is
-    /// nobody to wait for.
+    /// This host has come to `stage`. Returns when to go on, monotonic, at once if there is nobody to wait for.
     pub(super) fn arrive(
         &mut self,
         stage: Stage,
-        connections: u64,
         interrupted: &mut dyn FnMut() -> Option<i32>,
     ) -> Result<Nanos, FleetError> {
-        let patience = PATIENCE + Duration::from_secs(connections / SLOWEST_PER_SECOND);
         match self {
             Self::StartAt(epoch) if stage == Stage::Opened => start_at(*epoch),
             Self::Alone | Self::StartAt(_) => Ok(MonotonicClock.now()),
-            Self::Captain(captain) => {
+            Self::Captain(captain, patience) => {
                 if stage == Stage::Gathered {
                     captain.gather(interrupted)?;
                 }
-                let release = captain.barrier(stage, patience, interrupted)?;
-                Ok(release.at)
+                Ok(captain.barrier(stage, patience.at(stage), interrupted)?.at)
             }
-            Self::Member(member) => Ok(member.arrive(stage, patience, interrupted)?.at),
+            Self::Member(member, patience) => {
+                Ok(member.arrive(stage, patience.at(stage), interrupted)?.at)
+            }
         }
     }
 
@@ -238,8 +328,8 @@ impl Party {
     pub(super) fn check(&self) -> Result<(), FleetError> {
         match self {
             Self::Alone | Self::StartAt(_) => Ok(()),
-            Self::Captain(captain) => captain.check(),
-            Self::Member(member) => member.check(),
+            Self::Captain(captain, _) => captain.check(),
+            Self::Member(member, _) => member.check(),
         }
     }
 
@@ -247,8 +337,8 @@ impl Party {
     pub(super) fn fail(&self, why: &str) {
         match self {
             Self::Alone | Self::StartAt(_) => {}
-            Self::Captain(captain) => captain.abort(why),
-            Self::Member(member) => member.fail(why),
+            Self::Captain(captain, _) => captain.abort(why),
+            Self::Member(member, _) => member.fail(why),
         }
     }
 
@@ -259,8 +349,8 @@ impl Party {
                 compared_with: "start-at".to_owned(),
                 ..FleetClock::default()
             },
-            Self::Captain(captain) => captain.clock(),
-            Self::Member(member) => member.clock(),
+            Self::Captain(captain, _) => captain.clock(),
+            Self::Member(member, _) => member.clock(),
         }
     }
 }
@@ -286,7 +376,7 @@ fn start_at(epoch: Nanos) -> Result<Nanos, FleetError> {
     let wall = Nanos(wall_epoch_ns());
     if epoch < wall {
         return Err(FleetError::Ended(format!(
-            "the connections were open {} after the instant of --start-at: choose a later one, or start earlier",
+            "this host was ready {} after the instant of --start-at: choose a later one, or start earlier",
             HumanNanos((wall - epoch).0)
         )));
     }
@@ -372,7 +462,7 @@ mod tests {
     fn alone_nobody_is_waited_for() {
         let mut alone = Party::Alone;
         let before = MonotonicClock.now();
-        let at = alone.arrive(Stage::Opened, 1_000, &mut || None).unwrap();
+        let at = alone.arrive(Stage::Opened, &mut || None).unwrap();
         assert!(at >= before && at <= MonotonicClock.now());
         assert!(alone.check().is_ok() && !alone.meets());
         assert_eq!(alone.clock().offset_ns, None);

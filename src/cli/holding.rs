@@ -7,7 +7,7 @@ use super::Failure;
 use super::fleet::Party;
 use super::session::{Session, Wait};
 use super::signals;
-use crate::bank::Phase;
+use crate::bank::{Phase, Snapshot};
 use crate::clock::{Clock as _, MonotonicClock};
 use crate::experiment::fleet::{MeasuredWindow, OpenWindow};
 use crate::fleet::{FleetError, Stage};
@@ -20,8 +20,6 @@ use std::time::Duration;
 /// What a window is to be.
 #[derive(Clone, Debug)]
 pub(super) struct WindowPlan {
-    /// Connections of all hosts.
-    pub(super) connections: u64,
     /// How long; `None` is until interrupted.
     pub(super) length: Option<Duration>,
     /// Where packets are counted.
@@ -41,18 +39,40 @@ pub(super) struct Windowed {
     pub(super) kernel: Result<u64, String>,
     /// What another host, or the meeting with it, ended.
     pub(super) stopped: Option<FleetError>,
+    /// What ended it here.
+    pub(super) own: Option<String>,
+    /// All counts when it had closed, before others were waited for.
+    pub(super) closed: Option<Snapshot>,
 }
 
 impl Windowed {
     /// Not come to.
     pub(super) fn missed(ended: Wait, stopped: Option<FleetError>) -> Self {
-        let (measured, kernel) = (None, Err("it did not come to a window".to_owned()));
         Self {
             ended,
-            measured,
-            kernel,
+            measured: None,
+            kernel: Err("it did not come to a window".to_owned()),
             stopped,
+            own: None,
+            closed: None,
         }
+    }
+
+    /// Not come to, for a reason of this host's own, of which the others are told.
+    pub(super) fn given_up(ended: Wait, why: String, party: &Party) -> Self {
+        party.fail(&why);
+        Self {
+            own: Some(why),
+            ..Self::missed(ended, None)
+        }
+    }
+}
+
+/// Why this host ends a wait before its time: `doing` says what it waited for.
+pub(super) fn reason(ended: Wait, doing: &str) -> String {
+    match ended {
+        Wait::Signal(signal) => format!("it was ended by {} while {doing}", signals::name(signal)),
+        Wait::Reached | Wait::Elapsed => format!("it had no connection left while {doing}"),
     }
 }
 
@@ -61,6 +81,9 @@ impl Windowed {
     pub(super) fn cut_short(&self, had_an_end: bool) -> Option<String> {
         if let Some(error) = &self.stopped {
             return Some(error.to_string());
+        }
+        if let Some(why) = &self.own {
+            return Some(why.clone());
         }
         match (self.ended, &self.measured) {
             (Wait::Signal(signal), None) => Some(format!(
@@ -80,14 +103,13 @@ impl Windowed {
 /// Arrives at `stage`, and waits for the instant at which all go on.
 pub(super) fn come_to(
     stage: Stage,
-    connections: u64,
     session: &mut Session<'_>,
     party: &mut Party,
 ) -> Result<Result<(), Windowed>, Failure> {
     if party.meets() {
         session.say(&format!("waiting for the other hosts: {stage}"));
     }
-    let at = match party.arrive(stage, connections, &mut || session.signal()) {
+    let at = match party.arrive(stage, &mut || session.signal()) {
         Ok(at) => at,
         Err(error) => {
             let ended = error.signal().map_or(Wait::Reached, Wait::Signal);
@@ -113,7 +135,7 @@ pub(super) fn window(
     doing: &str,
     forlorn: impl Fn(&Counters) -> bool,
 ) -> Result<Windowed, Failure> {
-    if let Err(missed) = come_to(Stage::Opened, plan.connections, session, party)? {
+    if let Err(missed) = come_to(Stage::Opened, session, party)? {
         return Ok(missed);
     }
     session.go(Phase::Window)?;
@@ -123,6 +145,7 @@ pub(super) fn window(
     })?;
     let measured = Some(open.close());
     session.go(Phase::Closed)?;
+    let closed = Some(session.snapshot()?);
     let kernel = plan.ports.iter().try_fold(0, |sum, port| {
         let found = count_established(*port).map_err(|error| error.to_string())?;
         Ok(sum + (plan.end)(found))
@@ -133,10 +156,12 @@ pub(super) fn window(
         measured,
         kernel,
         stopped,
+        own: None,
+        closed,
     };
     if windowed.stopped.is_none()
         && matches!(ended, Wait::Elapsed)
-        && let Err(missed) = come_to(Stage::Closed, plan.connections, session, party)?
+        && let Err(missed) = come_to(Stage::Closed, session, party)?
     {
         windowed.ended = missed.ended;
         windowed.stopped = missed.stopped;
@@ -145,8 +170,8 @@ pub(super) fn window(
 }
 
 /// Waits until all have ended their connections; what goes wrong then has nothing left to spoil.
-pub(super) fn leave(connections: u64, session: &Session<'_>, party: &mut Party) {
+pub(super) fn leave(session: &Session<'_>, party: &mut Party) {
     if party.meets() && party.check().is_ok() {
-        let _ = party.arrive(Stage::Ended, connections, &mut || session.signal());
+        let _ = party.arrive(Stage::Ended, &mut || session.signal());
     }
 }

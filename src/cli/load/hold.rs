@@ -8,7 +8,7 @@ use crate::cli::Failure;
 use crate::cli::audit::Audit;
 use crate::cli::bundle::{self, Bundle, Circumstances, Row};
 use crate::cli::fleet::Party;
-use crate::cli::holding::{WindowPlan, Windowed, come_to, window};
+use crate::cli::holding::{WindowPlan, Windowed, come_to, reason, window};
 use crate::cli::opening::{Pressure, WatchedRamp};
 use crate::cli::session::{Session, Wait};
 use crate::experiment::fleet::{Held, load_row};
@@ -36,14 +36,14 @@ pub(super) fn hold(
     ramp: &mut WatchedRamp<'_>,
     party: &mut Party,
 ) -> Result<Holding, Failure> {
-    let (all, asked) = (args.half.connections.connections, config.connections);
+    let asked = config.connections;
     let early = |windowed| {
         Ok(Holding {
             opened: false,
             windowed,
         })
     };
-    if let Err(missed) = come_to(Stage::Gathered, all, session, party)? {
+    if let Err(missed) = come_to(Stage::Gathered, session, party)? {
         return early(missed);
     }
     session.go(Phase::Open)?;
@@ -54,12 +54,16 @@ pub(super) fn hold(
     if let Some(met) = &ramp.pressure {
         session.say(&format!("warning: while opening, {met}"));
     }
-    if opened != Wait::Reached || ramp.stopped.is_some() {
-        party.fail("its connections were not all opened");
-        return early(Windowed::missed(opened, None));
-    }
     if let Err(error) = party.check() {
         return early(Windowed::missed(opened, Some(error)));
+    }
+    if let Some(stop) = ramp.stopped {
+        let why = format!("it stopped opening for want of memory: {stop}");
+        return early(Windowed::given_up(opened, why, party));
+    }
+    if opened != Wait::Reached {
+        let why = reason(opened, "opening its connections");
+        return early(Windowed::given_up(opened, why, party));
     }
     let audit = Audit::of(asked, &session.snapshot()?.totals);
     if let Some(failures) = audit.failures() {
@@ -70,17 +74,25 @@ pub(super) fn hold(
     }
     // Those that come back are waited for.
     let forlorn = |totals: &Counters| totals.open == 0 && !args.reconnect.reconnect;
-    let settled = session.wait("settling", Some(args.settle), forlorn)?;
-    if settled != Wait::Elapsed {
-        party.fail("it was interrupted, or lost all connections, before the window");
-        let windowed = Windowed::missed(settled, None);
+    let settled = session.wait("settling", Some(args.settle), |totals| {
+        forlorn(totals) || party.check().is_err()
+    })?;
+    let missed = match (party.check(), settled) {
+        (Err(error), _) => Some(Windowed::missed(settled, Some(error))),
+        (Ok(()), Wait::Elapsed) => None,
+        _ => Some(Windowed::given_up(
+            settled,
+            reason(settled, "settling"),
+            party,
+        )),
+    };
+    if let Some(windowed) = missed {
         return Ok(Holding {
             opened: true,
             windowed,
         });
     }
     let plan = WindowPlan {
-        connections: all,
         length: args.half.duration,
         way: way(config),
         ports: config.targets.iter().map(SocketAddrV4::port).collect(),
@@ -88,7 +100,7 @@ pub(super) fn hold(
     };
     let windowed = window(plan, session, party, "holding", forlorn)?;
     if windowed.stopped.is_none() && windowed.ended != Wait::Elapsed {
-        party.fail("it was interrupted, or lost all connections, in the window");
+        party.fail(&reason(windowed.ended, "its window was open"));
     }
     Ok(Holding {
         opened: true,
@@ -136,6 +148,7 @@ impl Part<'_> {
         (before, last): (&Snapshot, &Snapshot),
     ) -> Result<(), Failure> {
         let (args, config, windowed) = (self.args, self.config, &held.windowed);
+        let before = windowed.closed.as_ref().unwrap_or(before);
         let stopped = windowed.cut_short(args.half.duration.is_some());
         let rings = (config.cores.as_slice(), self.load.plan.to_string());
         let spec = bundle.spec(&args.half, rings, stopped.clone())?;
@@ -161,7 +174,8 @@ impl Part<'_> {
         )
         .map_err(|error| Failure::Run(error.to_string()))?;
         let shards = config.shard.of();
-        let fleet = bundle::fleet(&self.common, shards, self.party.run_name(), &args.bundle);
+        let run = self.party.run_name(args.bundle.run.as_deref());
+        let fleet = bundle::fleet(&self.common, shards, run);
         let about = Circumstances {
             fleet,
             config: self.common,

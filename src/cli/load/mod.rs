@@ -7,9 +7,9 @@ mod hold;
 mod shown;
 
 use super::audit::Audit;
-use super::bundle::{self, BundleFlags};
+use super::bundle::{self, Bundle, BundleFlags};
 use super::flags::{LoadCoresFlag, RampBounds, RampFlag, cores_or_all};
-use super::fleet::{self, Guest, Party, ShardFlags};
+use super::fleet::{self, CLOSE_TOGETHER, Guest, Numbered, Party, ShardFlags};
 use super::half::{HalfFlags, conclude, controlled};
 use super::holding::leave;
 use super::opening::WatchedRamp;
@@ -77,60 +77,122 @@ pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
     let budget = args.half.budget.budget(&[args.half.arm])?;
     let timers = args.half.engine.timers()?;
     let signals = Signals::register()?;
-    let shard = args.fleet.shard()?;
+    let numbered = numbered(args)?;
+    let shard = numbered.shard;
     let nofile = host::prepare(args.half.engine.kernel.engine)?;
     let congestion = host::congestion(args.half.engine.kernel.congestion.as_deref())?;
     let bundle = args
         .bundle
         .reserve(shard.is_one_of_several().then(|| shard.index()))?;
-    let mut common = bundle::config(
-        &args.half,
-        &budget,
-        (timers, congestion.as_deref()),
-        "network",
-    );
+    let common = common(args, &budget, (timers, congestion.as_deref()));
     let mut party = join(args, shard, &common, &signals)?;
+    let about = About {
+        args,
+        budget,
+        numbered,
+        common,
+        signals: &signals,
+    };
     // A name that the other hosts' engine makes up may be found only now.
-    let config = configure(args, &budget, (timers, congestion), (shard, nofile))?;
-    let both_ends = config
-        .targets
-        .iter()
-        .all(|target| target.ip().is_loopback());
-    if both_ends {
-        NetworkPath::Loopback.name().clone_into(&mut common.path);
+    let held = configure(args, &budget, (timers, congestion), (shard, nofile))
+        .and_then(|config| about.hold(&config, bundle, &mut party));
+    if let Err(failure) = &held {
+        // Whoever has heard the reason already keeps that one.
+        party.fail(&failure.message());
     }
-    fits(&config, both_ends)?;
-    let exporter = metrics::start(&args.half, "load")?;
-    let load = Load::start(&config).map_err(|error| Failure::Host(error.to_string()))?;
-    announce(args, &budget, &config, &load);
-    let status = Status::new(args.half.output.quiet, budget.interval);
-    let mut session = Session::new(&load.crew, &signals, status, exporter.as_ref());
-    let mut ramp = WatchedRamp::new(
-        args.bounds.memory_limit,
-        1 + u64::from(both_ends),
-        &load.opening,
-    )?;
-    let held = hold(args, &config, &mut session, &mut ramp, &mut party)?;
-    let (before, last) = session.drain(args.half.engine.kernel.tick)?;
-    leave(args.half.connections.connections, &session, &mut party);
-    let mut audit = Audit::of(config.connections, &before.totals);
-    if config.reconnect.is_some() {
-        audit = audit.returning(&before.totals);
+    held
+}
+
+/// Which load generator this is.
+fn numbered(args: &LoadArgs) -> Result<Numbered, Failure> {
+    let numbered = args.fleet.shard()?;
+    let (connections, shards) = (args.half.connections.connections, numbered.shard.of());
+    if connections < u64::from(shards) {
+        return Err(Failure::Usage(format!(
+            "--connections are those of all {shards} load generators together, and {connections} leave some without any: \
+             ask for {shards} or more"
+        )));
     }
-    let text = report(args, &audit, &ramp, &last);
-    conclude(args.half.output, &text, &last)?;
-    if let Some(bundle) = bundle {
-        let part = Part {
-            args,
-            common,
-            config: &config,
-            load: &load,
-            ramp: &ramp,
-            party: &party,
-        };
-        part.keep(bundle, &held, (&before, &last))?;
+    Ok(numbered)
+}
+
+/// The settings that all hosts share, and those of this load generator that a record keeps.
+fn common(
+    args: &LoadArgs,
+    budget: &Budget,
+    (timers, congestion): (TimersKind, Option<&str>),
+) -> Config {
+    let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    Config {
+        settle_ms: millis(args.settle),
+        ramp_rate_per_second: args.ramp.ramp_rate,
+        in_flight_per_core: Some(in_flight(args)),
+        memory_limit_bytes: args.bounds.memory_limit,
+        ..bundle::config(&args.half, budget, (timers, congestion), "network")
     }
-    conclusion(&config, &audit, &ramp, &held)
+}
+
+/// Connects unanswered at once, per core thread.
+fn in_flight(args: &LoadArgs) -> u64 {
+    let asked = args.bounds.in_flight;
+    asked.unwrap_or_else(|| IN_FLIGHT.min(host::accept_queue()))
+}
+
+/// What a hold is about.
+struct About<'a> {
+    args: &'a LoadArgs,
+    budget: Budget,
+    numbered: Numbered,
+    common: Config,
+    signals: &'a Signals,
+}
+
+impl About<'_> {
+    /// Opens, holds, ends, reports and keeps.
+    fn hold(
+        self,
+        config: &LoadConfig,
+        bundle: Option<Bundle>,
+        party: &mut Party,
+    ) -> Result<(), Failure> {
+        let (args, mut common) = (self.args, self.common);
+        let both_ends = config
+            .targets
+            .iter()
+            .all(|target| target.ip().is_loopback());
+        if both_ends {
+            NetworkPath::Loopback.name().clone_into(&mut common.path);
+        }
+        fits(config, both_ends)?;
+        let exporter = metrics::start(&args.half, "load")?;
+        let load = Load::start(config).map_err(|error| Failure::Host(error.to_string()))?;
+        announce(args, &self.budget, &self.numbered, config, &load);
+        let status = Status::new(args.half.output.quiet, self.budget.interval);
+        let mut session = Session::new(&load.crew, self.signals, status, exporter.as_ref());
+        let ends = 1 + u64::from(both_ends);
+        let mut ramp = WatchedRamp::new(args.bounds.memory_limit, ends, &load.opening)?;
+        let held = hold(args, config, &mut session, &mut ramp, party)?;
+        let (before, last) = session.drain(args.half.engine.kernel.tick)?;
+        leave(&session, party);
+        let mut audit = Audit::of(config.connections, &before.totals);
+        if config.reconnect.is_some() {
+            audit = audit.returning(&before.totals);
+        }
+        let text = report(args, &audit, &ramp, &last);
+        conclude(args.half.output, &text, &last)?;
+        if let Some(bundle) = bundle {
+            let part = Part {
+                args,
+                common,
+                config,
+                load: &load,
+                ramp: &ramp,
+                party,
+            };
+            part.keep(bundle, &held, (&before, &last))?;
+        }
+        conclusion(config, &audit, &ramp, &held)
+    }
 }
 
 /// Whether the host has memory for it, which is refused otherwise, and ports, which is said.
@@ -178,11 +240,13 @@ fn join(
     signals: &Signals,
 ) -> Result<Party, Failure> {
     let meeting = &args.fleet.meeting;
-    if meeting.rendezvous.is_some() && args.half.duration.is_none() {
-        return Err(Failure::Usage(
-            "hosts that meet must close their windows together: give --for TIME, the same on all of them".to_owned(),
-        ));
+    if meeting.is_given() && args.half.duration.is_none() {
+        return Err(Failure::Usage(CLOSE_TOGETHER.to_owned()));
     }
+    let connections = args.half.connections.connections;
+    let rate = args.ramp.ramp_rate.unwrap_or(u64::MAX).max(1);
+    let opening = Duration::from_secs(shard.share(connections) / rate) + args.settle;
+    meeting.allows(opening, connections)?;
     let guest = Guest {
         seat: Seat::Shard(shard.index()),
         shards: shard.of(),
@@ -211,7 +275,6 @@ fn configure(
     let sources = shard.part(&args.source_addresses).map_err(|why| {
         Failure::Usage(format!("--source-addresses are those of all shards: {why}"))
     })?;
-    let in_flight = args.bounds.in_flight;
     Ok(LoadConfig {
         targets: target
             .addresses(connections, host::ephemeral())
@@ -220,7 +283,7 @@ fn configure(
         connections: shard.share(connections),
         shard,
         ramp_rate: args.ramp.ramp_rate,
-        in_flight: in_flight.unwrap_or_else(|| IN_FLIGHT.min(host::accept_queue())),
+        in_flight: in_flight(args),
         cores: cores_or_all(args.cores.load_cores.as_ref()),
         engine: half.engine.kernel.config(),
         driver: half.engine.kernel.driver,

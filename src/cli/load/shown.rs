@@ -6,6 +6,7 @@ use super::LoadArgs;
 use crate::arm::{Arm, Budget};
 use crate::bank::Snapshot;
 use crate::cli::audit::Audit;
+use crate::cli::fleet::Numbered;
 use crate::cli::half::{Effective, counted};
 use crate::cli::opening::WatchedRamp;
 use crate::cli::{output, reconnect};
@@ -15,7 +16,13 @@ use crate::units::{HumanBytes, HumanCount, HumanNanos};
 use hdrhistogram::Histogram;
 use std::net::SocketAddrV4;
 
-pub(super) fn announce(args: &LoadArgs, budget: &Budget, config: &LoadConfig, load: &Load) {
+pub(super) fn announce(
+    args: &LoadArgs,
+    budget: &Budget,
+    numbered: &Numbered,
+    config: &LoadConfig,
+    load: &Load,
+) {
     if args.half.output.quiet {
         return;
     }
@@ -31,6 +38,17 @@ pub(super) fn announce(args: &LoadArgs, budget: &Budget, config: &LoadConfig, lo
         timers: config.settings.timers,
     };
     let mut rows = effective.rows();
+    if config.shard.is_one_of_several() {
+        let (index, of) = (config.shard.index(), config.shard.of());
+        let own = HumanCount(config.connections);
+        rows.push((
+            "shard",
+            format!(
+                "{index} of {of}, by {}: {own} connections are opened here",
+                numbered.by
+            ),
+        ));
+    }
     let last = config
         .targets
         .last()

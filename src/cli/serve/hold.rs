@@ -7,9 +7,9 @@ use crate::bank::Snapshot;
 use crate::cli::Failure;
 use crate::cli::bundle::{self, Bundle, Circumstances, Row};
 use crate::cli::fleet::Party;
-use crate::cli::holding::{WindowPlan, Windowed, come_to, leave, window};
+use crate::cli::holding::{WindowPlan, Windowed, come_to, leave, reason, window};
 use crate::cli::opening::Pressure;
-use crate::cli::session::Session;
+use crate::cli::session::{Session, Wait};
 use crate::experiment::fleet::{Held, server_row};
 use crate::fleet::Stage;
 use crate::measure::MeasureError;
@@ -34,26 +34,24 @@ pub(super) fn hold(
         let ended = session.wait("serving", args.half.duration, |_| false)?;
         return Ok(Windowed::missed(ended, None));
     }
-    let all = args.half.connections.connections;
-    if let Err(missed) = come_to(Stage::Gathered, all, session, party)? {
+    if let Err(missed) = come_to(Stage::Gathered, session, party)? {
         return Ok(missed);
     }
     let plan = WindowPlan {
-        connections: all,
         length: args.half.duration,
         way: way(args.listen),
         ports: BTreeSet::from([address.port()]),
         end: |found| found.server_side,
     };
-    window(plan, session, party, "serving", |_| false)
+    let windowed = window(plan, session, party, "serving", |_| false)?;
+    if windowed.stopped.is_none() && windowed.ended != Wait::Elapsed {
+        party.fail(&reason(windowed.ended, "the window was open"));
+    }
+    Ok(windowed)
 }
 
 /// Load generators end their connections themselves: where they meet they say when, otherwise it is looked for.
-pub(super) fn wait_for_loads(
-    args: &ServeArgs,
-    session: &mut Session<'_>,
-    party: &mut Party,
-) -> Result<(), Failure> {
+pub(super) fn wait_for_loads(session: &mut Session<'_>, party: &mut Party) -> Result<(), Failure> {
     if matches!(party, Party::StartAt(_)) {
         session.wait(
             "waiting for the load generators to end",
@@ -61,7 +59,7 @@ pub(super) fn wait_for_loads(
             |totals| totals.open == 0,
         )?;
     }
-    leave(args.half.connections.connections, session, party);
+    leave(session, party);
     Ok(())
 }
 
@@ -102,6 +100,7 @@ impl Part<'_> {
         (before, last): (&Snapshot, &Snapshot),
     ) -> Result<(), Failure> {
         let stopped = held.cut_short(self.args.half.duration.is_some());
+        let before = held.closed.as_ref().unwrap_or(before);
         let spec = bundle.spec(&self.args.half, (self.cores, self.rings), stopped.clone())?;
         let memory = match self.memory {
             (Ok(empty), Ok(grown)) => per_connection(&empty, &grown, before.totals.open),
@@ -118,9 +117,10 @@ impl Part<'_> {
         };
         let row =
             server_row(&spec, memory, &figures).map_err(|error| Failure::Run(error.to_string()))?;
-        let (flags, shards) = (&self.args.bundle, self.args.shards.unwrap_or(1));
+        let shards = self.args.shards.unwrap_or(1);
+        let run = self.party.run_name(self.args.bundle.run.as_deref());
         let about = Circumstances {
-            fleet: bundle::fleet(&self.common, shards, self.party.run_name(), flags),
+            fleet: bundle::fleet(&self.common, shards, run),
             config: self.common,
             stopped,
         };

@@ -4,9 +4,9 @@
 
 mod hold;
 
-use super::bundle::{self, BundleFlags};
+use super::bundle::{self, Bundle, BundleFlags};
 use super::flags::{ServerCoresFlag, cores_or_all};
-use super::fleet::{self, Guest, MeetingFlags, Party};
+use super::fleet::{self, CLOSE_TOGETHER, Guest, MeetingFlags, Party};
 use super::half::{Effective, HalfFlags, conclude, controlled, counted};
 use super::opening::Pressure;
 use super::session::{Session, Wait};
@@ -44,9 +44,8 @@ pub(super) struct ServeArgs {
     cores: ServerCoresFlag,
     #[command(flatten)]
     half: HalfFlags,
-    /// How many load generators meet here
-    #[arg(long, value_name = "N", value_parser = fleet::shards, requires = "rendezvous",
-          help_heading = "Several hosts")]
+    /// How many load generators begin together with this server, 1 to 4096
+    #[arg(long, value_name = "N", value_parser = fleet::shards, help_heading = "Several hosts")]
     shards: Option<u32>,
     #[command(flatten)]
     meeting: MeetingFlags,
@@ -62,7 +61,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let timers = args.half.engine.timers()?;
     let signals = Signals::register()?;
     let nofile = host::prepare(args.half.engine.kernel.engine)?;
-    let mut config = configure(args, &budget, timers, nofile)?;
+    let config = configure(args, &budget, timers, nofile)?;
     let congestion = config.congestion.clone();
     let common = bundle::config(
         &args.half,
@@ -72,20 +71,42 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     );
     let bundle = args.bundle.reserve(None)?;
     let mut party = meet(args, &common, &signals)?;
+    let served = serve(
+        args,
+        &budget,
+        &signals,
+        (config, common, bundle),
+        &mut party,
+    );
+    if let Err(failure) = &served {
+        // Whoever has heard the reason already keeps that one.
+        party.fail(&failure.message());
+    }
+    served
+}
+
+/// Starts, serves, ends, reports and keeps.
+fn serve(
+    args: &ServeArgs,
+    budget: &Budget,
+    signals: &Signals,
+    (mut config, common, bundle): (ServerConfig, Config, Option<Bundle>),
+    party: &mut Party,
+) -> Result<(), Failure> {
     let exporter = metrics::start(&args.half, "server")?;
     let server = start(args.listen, &mut config)?;
     let memory = MemorySnapshot::take_of_server(std::process::id());
-    announce(args, &budget, &config, &server);
+    announce(args, budget, &config, &server);
     let quiet = args.half.output.quiet;
     let status = Status::new(quiet, budget.interval);
-    let mut session = Session::new(&server.crew, &signals, status, exporter.as_ref());
+    let mut session = Session::new(&server.crew, signals, status, exporter.as_ref());
     let counters = TcpCounters::read().ok();
     session.go(Phase::Open)?;
-    let held = hold(args, server.address, &mut session, &mut party)?;
+    let held = hold(args, server.address, &mut session, party)?;
     let opening = Pressure::since(counters);
     let grown = MemorySnapshot::take_of_server(std::process::id());
     let (before, mut last) = session.drain_after(args.half.engine.kernel.tick, |session| {
-        wait_for_loads(args, session, &mut party)
+        wait_for_loads(session, party)
     })?;
     if held.measured.is_none() {
         last.window = None;
@@ -99,7 +120,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
             rings: server.plan.to_string(),
             memory: (memory, grown),
             opening,
-            party: &party,
+            party,
         };
         part.keep(bundle, &held, (&before, &last))?;
     }
@@ -113,25 +134,21 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
 /// Meets the load generators, if it is to.
 fn meet(args: &ServeArgs, common: &Config, signals: &Signals) -> Result<Party, Failure> {
     let meeting = &args.meeting;
-    if meeting.rendezvous.is_some() && args.shards.is_none() {
+    if meeting.is_given() && args.shards.is_none() {
         return Err(Failure::Usage(
-            "who serves a rendezvous must know whom to wait for: give --shards N, the number of load generators"
+            "a server that begins together with others must know how many: give --shards N, the number of load generators"
                 .to_owned(),
         ));
     }
-    let alone = meeting.rendezvous.is_none() && !meeting.has_an_instant();
-    if alone && args.bundle.out.is_some() {
+    if !meeting.is_given() && args.bundle.out.is_some() {
         return Err(Failure::Usage(
             "a server cannot tell when the window of its load generators opens, and has nothing to record without: give \
              --rendezvous, or --start-at and --for"
                 .to_owned(),
         ));
     }
-    if !alone && args.half.duration.is_none() {
-        return Err(Failure::Usage(
-            "hosts must close their windows together: give --for TIME, the same on all of them"
-                .to_owned(),
-        ));
+    if meeting.is_given() && args.half.duration.is_none() {
+        return Err(Failure::Usage(CLOSE_TOGETHER.to_owned()));
     }
     let guest = Guest {
         seat: Seat::Server,
