@@ -316,7 +316,8 @@ pub struct RampFlag {
 /// What a ramp may not exceed.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct RampBounds {
-    /// Connects unanswered at once, per core thread of the load generator [default: 256, or the accept queue if that is shorter]
+    /// Connects unanswered at once, per core thread of the load generator [default: 256, or the accept queue if that is
+    /// shorter; several load generators of a run share it]
     #[arg(long, value_name = "N", value_parser = parse::connections, allow_hyphen_values = true)]
     pub in_flight: Option<u64>,
     /// Take at most this much memory for connections, kernel included, and open no more then; 1MiB or more

@@ -84,7 +84,7 @@ pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
     let bundle = args
         .bundle
         .reserve(shard.is_one_of_several().then(|| shard.index()))?;
-    let common = common(args, &budget, (timers, congestion.as_deref()));
+    let common = common(args, &budget, (timers, congestion.as_deref()), shard);
     let mut party = join(args, shard, &common, &signals)?;
     let about = About {
         args,
@@ -121,21 +121,23 @@ fn common(
     args: &LoadArgs,
     budget: &Budget,
     (timers, congestion): (TimersKind, Option<&str>),
+    shard: Shard,
 ) -> Config {
     let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     Config {
         settle_ms: millis(args.settle),
         ramp_rate_per_second: args.ramp.ramp_rate,
-        in_flight_per_core: Some(in_flight(args)),
+        in_flight_per_core: Some(in_flight(args, shard)),
         memory_limit_bytes: args.bounds.memory_limit,
         ..bundle::config(&args.half, budget, (timers, congestion), "network")
     }
 }
 
-/// Connects unanswered at once, per core thread.
-fn in_flight(args: &LoadArgs) -> u64 {
+/// Connects unanswered at once, per core thread: those of one load generator are shared by several, whose server has no
+/// longer accept queues.
+fn in_flight(args: &LoadArgs, shard: Shard) -> u64 {
     let asked = args.bounds.in_flight;
-    asked.unwrap_or_else(|| IN_FLIGHT.min(host::accept_queue()))
+    asked.unwrap_or_else(|| (IN_FLIGHT.min(host::accept_queue()) / u64::from(shard.of())).max(1))
 }
 
 /// What a hold is about.
@@ -283,7 +285,7 @@ fn configure(
         connections: shard.share(connections),
         shard,
         ramp_rate: args.ramp.ramp_rate,
-        in_flight: in_flight(args),
+        in_flight: in_flight(args, shard),
         cores: cores_or_all(args.cores.load_cores.as_ref()),
         engine: half.engine.kernel.config(),
         driver: half.engine.kernel.driver,
