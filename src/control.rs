@@ -29,6 +29,11 @@ pub enum Order {
     Report,
     /// Answer with a [`Word::Snapshot`] of an instant after this order came.
     Settle,
+    /// The load generator answers with [`Word::Audited`].
+    Audit {
+        /// The server's.
+        port: u16,
+    },
 }
 
 /// What a half answers.
@@ -44,6 +49,11 @@ pub enum Word {
     },
     /// The state of all threads.
     Snapshot(Box<Snapshot>),
+    /// What the kernel of this half's host has.
+    Audited {
+        /// Established sockets whose peer's port was asked for.
+        established: u64,
+    },
     /// The half cannot go on.
     Failed {
         /// What, why, and what to do.

@@ -9,6 +9,7 @@ use crate::bank::Crew;
 use crate::clock::{Clock as _, MonotonicClock};
 use crate::control::{Order, Word, receive, send};
 use crate::load::{Load, LoadError, Opening};
+use crate::os::established::count_established;
 use crate::server::{Server, ServerError};
 use std::io::{self, BufRead, Write};
 use std::time::Duration;
@@ -77,6 +78,12 @@ fn obey(order: Order, started: &mut Option<Started>) -> Word {
         }
         Order::Report => report(started.as_ref(), |_| Ok(())),
         Order::Settle => report(started.as_ref(), settle),
+        Order::Audit { port } => match count_established(port) {
+            Ok(found) => Word::Audited {
+                established: found.client_side,
+            },
+            Err(error) => failed(&error, true),
+        },
     }
 }
 

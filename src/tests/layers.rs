@@ -58,7 +58,10 @@ const RULES: &[(&str, &[&str])] = &[
     ("exporter", &["bank", "shard", "os", "units"]),
     // The two halves' configurations travel over the control channel.
     ("control", &["bank", "server", "load"]),
-    ("half", &["control", "bank", "server", "load", "clock"]),
+    (
+        "half",
+        &["control", "bank", "server", "load", "os", "clock"],
+    ),
     // The rendezvous carries the control channel's messages and knows the load generator's shards.
     (
         "fleet",
