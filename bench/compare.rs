@@ -6,6 +6,9 @@
 #[path = "compare/common.rs"]
 mod common;
 #[cfg(test)]
+#[path = "compare/driven.rs"]
+mod driven;
+#[cfg(test)]
 #[path = "compare/engines.rs"]
 mod engines;
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! connection, the output folder included. What was measured before an interruption is kept, marked partial.
 
 use super::cost::CostFlags;
+use super::driven;
+use super::fleet_plan::FleetPlan;
 use super::place::forewarn;
 use super::signals::Signals;
 use super::{Failure, choices, host, parse};
@@ -12,6 +14,7 @@ use crate::bank::{EngineConfig, EngineKind};
 use crate::experiment::{CostOptions, CostPlan, HostFacts, NetworkPath, RampRate, run_cost};
 use crate::report;
 use clap::Args;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What each mechanism costs at one detection budget.
@@ -48,6 +51,10 @@ pub(super) struct CompareArgs {
     /// What lies between server and load generator
     #[arg(long, value_name = "PATH", default_value = "loopback", value_parser = choices::path())]
     path: NetworkPath,
+    /// Load from other hosts: meet those that run `ringbeat load --driven`, by this plan (TOML), and drive them. Costs are
+    /// this host's alone then
+    #[arg(long, value_name = "PLAN", conflicts_with_all = ["path", "load_cores"])]
+    fleet: Option<PathBuf>,
     /// Do not measure again at the smaller number of connections whose keepalive bursts the kernel's backlog holds
     #[arg(long)]
     no_rung: bool,
@@ -61,6 +68,7 @@ pub(super) struct CompareArgs {
 
 pub(super) fn run(args: &CompareArgs) -> Result<(), Failure> {
     let signals = Signals::register()?;
+    let hosts = args.fleet.as_deref().map(FleetPlan::read).transpose()?;
     let plan = plan(args)?;
     let run = &args.cost.run;
     let place = run.prepare("compare", &plan.engines())?;
@@ -73,10 +81,14 @@ pub(super) fn run(args: &CompareArgs) -> Result<(), Failure> {
         congestion,
         &host::PLANNED,
     );
+    let fleet = hosts
+        .map(|hosts| driven::gather(hosts, &signals, run))
+        .transpose()?;
     place.measure(&signals, |place, watcher| {
         run_cost(
             &plan,
             &place.executable,
+            fleet.as_ref(),
             place.ring_features.clone(),
             watcher,
         )
@@ -86,6 +98,14 @@ pub(super) fn run(args: &CompareArgs) -> Result<(), Failure> {
 fn plan(args: &CompareArgs) -> Result<CostPlan, Failure> {
     let budget = args.cost.budget.budget(&args.arms)?;
     let options = args.cost.options(&args.arms, budget)?;
+    let probing = args.arms.iter().any(|arm| arm.has_keepalive());
+    if args.fleet.is_some() && probing && options.keepalive_side.client() {
+        return Err(Failure::Usage(
+            "probes are counted where they are sent, and with --fleet only this host's are: --keepalive-side is server \
+             then, or --arms has none with keepalive"
+                .to_owned(),
+        ));
+    }
     let engine = args.cost.engine.kernel.config();
     let engines = match &args.engines {
         None => vec![engine],
@@ -104,8 +124,15 @@ fn plan(args: &CompareArgs) -> Result<CostPlan, Failure> {
         ramp: args
             .ramp_rate
             .map_or(RampRate::OverInterval, RampRate::PerSecond),
-        path: args.path,
+        path: match args.fleet {
+            Some(_) => NetworkPath::Fleet,
+            None => args.path,
+        },
         no_rung: args.no_rung,
+        load_cores: match args.fleet {
+            Some(_) => Vec::new(),
+            None => options.load_cores,
+        },
         ..options
     };
     let facts = HostFacts::read().map_err(|error| Failure::Host(error.to_string()))?;

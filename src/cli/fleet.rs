@@ -13,7 +13,7 @@ use crate::record::{Config, FleetClock};
 use crate::units::{HumanNanos, Nanos};
 use clap::{Args, ValueEnum};
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What hosts that begin together must be told besides.
@@ -37,11 +37,11 @@ pub(super) struct MeetingFlags {
     /// File with the secret of the rendezvous, 16 characters or more, the same on all hosts [default: the environment
     /// variable `RINGBEAT_TOKEN`]
     #[arg(long, value_name = "FILE", requires = "rendezvous")]
-    token_file: Option<PathBuf>,
+    pub(super) token_file: Option<PathBuf>,
     /// How long to wait until all are there
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse::duration,
           allow_hyphen_values = true, requires = "rendezvous")]
-    gather_within: Duration,
+    pub(super) gather_within: Duration,
     /// How long to wait until all have opened their connections and settled [default: a minute, and a second more for every
     /// 2,000 connections]
     #[arg(long, value_name = "TIME", value_parser = parse::duration, allow_hyphen_values = true,
@@ -87,7 +87,7 @@ enum Serves {
 }
 
 /// `server-0.example:7100`, `10.0.0.1:7100`, `[::1]:7100`.
-fn host_and_port(text: &str) -> Result<String, String> {
+pub(super) fn host_and_port(text: &str) -> Result<String, String> {
     let port = text
         .rsplit_once(':')
         .filter(|(host, _)| !host.is_empty())
@@ -230,7 +230,7 @@ impl Party {
             let shown = humantime::format_duration(span).to_string();
             terms.insert(name.to_owned(), shown);
         }
-        let token = token(flags)?;
+        let token = token(flags.token_file.as_deref())?;
         if serves {
             let captain = Captain::listen(CaptainConfig {
                 listen: listening(address)?,
@@ -384,7 +384,7 @@ fn start_at(epoch: Nanos) -> Result<Nanos, FleetError> {
 }
 
 /// An address of this host for the rendezvous; a name's first.
-fn listening(address: &str) -> Result<SocketAddr, Failure> {
+pub(super) fn listening(address: &str) -> Result<SocketAddr, Failure> {
     let found = address.to_socket_addrs().map(|mut all| all.next());
     found.ok().flatten().ok_or_else(|| {
         Failure::Host(format!(
@@ -394,8 +394,9 @@ fn listening(address: &str) -> Result<SocketAddr, Failure> {
     })
 }
 
-fn token(flags: &MeetingFlags) -> Result<Token, Failure> {
-    let text = match &flags.token_file {
+/// The secret from `file`, or else from the environment.
+pub(super) fn token(file: Option<&Path>) -> Result<Token, Failure> {
+    let text = match file {
         Some(path) => std::fs::read_to_string(path).map_err(|error| {
             Failure::Usage(format!(
                 "the token cannot be read from {} ({error}): is the path right, and may this user read it?",

@@ -81,9 +81,9 @@ impl HostFacts {
 pub enum CapacityError {
     /// Memory.
     #[error(
-        "{} connections need about {} MiB of memory (both ends on this machine, {BYTES_PER_CONNECTION} \
-         B each) and {} MiB are usable: at most {} fit; free memory, or ask for --connections {}",
-        HumanCount(*asked), needed_mib, usable_mib, HumanCount(*most), most
+        "{} connections need about {} MiB of memory ({} on this machine, {} B \
+         each) and {} MiB are usable: at most {} fit; free memory, or ask for --connections {}",
+        HumanCount(*asked), needed_mib, if *ends == 2 { "both ends" } else { "one end" }, bytes_each(*ends), usable_mib, HumanCount(*most), most
     )]
     Memory {
         /// Connections asked for.
@@ -94,25 +94,34 @@ pub enum CapacityError {
         usable_mib: u64,
         /// What fits.
         most: u64,
+        /// Ends of each on this machine.
+        ends: u64,
     },
+}
+
+/// What a connection takes of this machine, with one or both ends on it.
+const fn bytes_each(ends: u64) -> u64 {
+    BYTES_PER_CONNECTION * ends / 2
 }
 
 /// Connections to use: what was asked for, or the default cut to what fits, with the sentence that says so.
 pub(super) fn fit(
     asked: Option<u64>,
     default: u64,
+    ends: u64,
     host: &HostFacts,
 ) -> Result<(u64, Option<String>), CapacityError> {
-    let most = host.most_connections();
+    let most = host.fitting(bytes_each(ends));
     let wanted = asked.unwrap_or(default);
     if wanted <= most {
         return Ok((wanted, None));
     }
     let error = CapacityError::Memory {
         asked: wanted,
-        needed_mib: (wanted * BYTES_PER_CONNECTION + host.reserve_bytes) >> 20,
+        needed_mib: (wanted * bytes_each(ends) + host.reserve_bytes) >> 20,
         usable_mib: host.usable_bytes >> 20,
         most,
+        ends,
     };
     // A default is the tool's own wish and bends; a number that was typed does not.
     if asked.is_none() && most >= 1 {
@@ -144,13 +153,16 @@ mod tests {
     #[test]
     fn the_default_bends_to_the_memory_and_a_typed_number_does_not() {
         let small = host(RESERVE + 5_000 * BYTES_PER_CONNECTION);
-        let (connections, why) = fit(None, 100_000, &small).unwrap();
+        let (connections, why) = fit(None, 100_000, 2, &small).unwrap();
         assert_eq!(connections, 5_000);
         assert!(why.unwrap().contains("at most 5,000 fit"));
-        let error = fit(Some(100_000), 100_000, &small).unwrap_err().to_string();
+        let error = fit(Some(100_000), 100_000, 2, &small)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("--connections 5000"), "{error}");
-        assert_eq!(fit(Some(5_000), 100_000, &small), Ok((5_000, None)));
-        assert!(fit(None, 100_000, &host(0)).is_err(), "nothing fits");
+        assert_eq!(fit(Some(5_000), 100_000, 2, &small), Ok((5_000, None)));
+        assert!(fit(None, 100_000, 2, &host(0)).is_err(), "nothing fits");
+        assert_eq!(fit(Some(10_000), 100_000, 1, &small), Ok((10_000, None)));
         assert!(small.might_fit(6_000) && !small.might_fit(7_000));
     }
 }

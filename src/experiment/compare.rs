@@ -52,7 +52,7 @@ const METRICS: [Metric; 11] = [
         unit: "ns",
         figure: |arm| estimate(arm, arm.server_cpu_ns_per_event),
         round: |_, round, control| {
-            Some(net_process(round, control, |cpu| cpu.server_process)? / events(round)?)
+            Some(net_process(round, control, |cpu| Some(cpu.server_process))? / events(round)?)
         },
     },
     Metric {
@@ -165,16 +165,16 @@ fn events(round: &RoundRecord) -> Option<f64> {
 }
 
 fn net_cpu(round: &RoundRecord, control: &RoundRecord) -> Option<f64> {
-    net_process(round, control, |cpu| cpu.busy)
+    net_process(round, control, |cpu| Some(cpu.busy))
 }
 
 fn net_process(
     round: &RoundRecord,
     control: &RoundRecord,
-    account: fn(&CpuNanos) -> u64,
+    account: fn(&CpuNanos) -> Option<u64>,
 ) -> Option<f64> {
     let share = float(round.window_ns) / float(control.window_ns.max(1));
-    let net = float(account(&round.cpu_ns)) - float(account(&control.cpu_ns)) * share;
+    let net = float(account(&round.cpu_ns)?) - float(account(&control.cpu_ns)?) * share;
     (net > 0.0).then_some(net)
 }
 

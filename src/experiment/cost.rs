@@ -5,6 +5,7 @@
 use super::checks;
 use super::compare::{comparisons, heartbeat_over_keepalive};
 use super::doubt::Doubt;
+use super::driven::DrivenFleet;
 use super::meters::{idle_phase, noise};
 use super::plan::{CostOptions, CostPlan, rate_over};
 use super::sampler::Sampler;
@@ -23,15 +24,17 @@ use crate::record::{
 use crate::units::HumanCount;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// Runs the plan with `executable`'s halves and returns what was measured, also when it was cut short.
+/// Runs the plan with `executable`'s halves, or with the load generators of `fleet`, and returns what was measured, also when it was cut short.
 ///
 /// # Errors
 /// Only what goes wrong before the first trial: the host's figures cannot be read.
 pub fn run_cost(
     plan: &CostPlan,
     executable: &Path,
+    fleet: Option<&Arc<DrivenFleet>>,
     ring_features: BTreeMap<String, String>,
     observer: &mut dyn Observer,
 ) -> Result<(Record, Option<ExperimentError>), ExperimentError> {
@@ -49,6 +52,7 @@ pub fn run_cost(
         sampler: &mut sampler,
         watch: &mut watch,
         baseline,
+        fleet,
     };
     let swapped_before = swapped_pages();
     let mut trials = Vec::new();
@@ -67,6 +71,9 @@ pub fn run_cost(
         ended = idle_phase(&mut stage, "after")
             .map(|phase| idle.push(phase))
             .err();
+    }
+    if let Some(fleet) = fleet {
+        fleet.conclude(ended.as_ref());
     }
     let noise = (!idle.is_empty()).then(|| noise(idle, environment.cpu_count, plan.steady));
     let mut record = Record {
@@ -321,7 +328,7 @@ pub(super) fn other_load(arms: &[ArmRecord], environment: &Environment) -> Optio
         .iter()
         .map(|round| round.window_ns)
         .max()?;
-    let own = control.cpu_ns.server_process + control.cpu_ns.load_process;
+    let own = control.cpu_ns.server_process + control.cpu_ns.load_process.unwrap_or(0);
     let other = control.cpu_ns.busy.saturating_sub(own);
     let capacity = window * u64::from(environment.cpu_count.max(1));
     (other * 20 > capacity).then(|| {
@@ -334,6 +341,10 @@ pub(super) fn cut_short(error: &ExperimentError) -> Warning {
     let (code, advice) = match error {
         ExperimentError::Interrupted(_) => ("interrupted", "run again without interruption"),
         ExperimentError::Half { .. } => ("half-died", "see what ended it, then run again"),
+        ExperimentError::Fleet(_) => (
+            "load-host-failed",
+            "see what that host says last, then run again",
+        ),
         ExperimentError::Memory(_) | ExperimentError::InNeed { .. } => (
             "stopped-at-memory",
             "free memory, raise --memory-limit, or ask for fewer connections",

@@ -4,14 +4,13 @@
 //! the soaker, which would keep every core busy, has a stretch after the window to itself, in which the load goes on
 //! as before. Idle phases before, between and after the rounds tell what each meter shows when nothing happens.
 
-use super::network::NetworkPath;
 use super::trial::{Stage, check_interrupt, wait_for_drain};
 use super::{ExperimentError, floor};
 use crate::clock::{Clock as _, MonotonicClock};
 use crate::measure::cpu::CpuSnapshot;
 use crate::measure::cycles::CycleCounters;
 use crate::measure::soaker::{Soaked, Soaker};
-use crate::measure::wire::WireSnapshot;
+use crate::measure::wire::{Place, WireSnapshot};
 use crate::os::cores::usable_cores;
 use crate::os::limits::accounts_interrupt_time;
 use crate::record::{CpuNanos, IdlePhase, MeterRecord, NoiseRecord, SoakRecord};
@@ -40,14 +39,17 @@ pub(super) struct ClosedMeters {
 }
 
 impl OpenMeters {
-    pub(super) fn open(pids: (u32, u32)) -> Result<Self, ExperimentError> {
+    pub(super) fn open(pids: (u32, Option<u32>)) -> Result<Self, ExperimentError> {
         Ok(Self {
             cycles: CycleCounters::start(&usable_cores()).ok(),
             opened: CpuSnapshot::take(pids.0, pids.1)?,
         })
     }
 
-    pub(super) fn close(mut self, pids: (u32, u32)) -> Result<ClosedMeters, ExperimentError> {
+    pub(super) fn close(
+        mut self,
+        pids: (u32, Option<u32>),
+    ) -> Result<ClosedMeters, ExperimentError> {
         let closed = CpuSnapshot::take(pids.0, pids.1)?;
         let cycles = self.cycles.as_mut();
         Ok(ClosedMeters {
@@ -74,20 +76,17 @@ pub(super) struct Stretch {
 impl Stretch {
     /// Runs the soaker while `wait` lets the time pass. `None` where it cannot run.
     pub(super) fn run(
-        path: NetworkPath,
-        pids: (u32, u32),
+        place: Place<'_>,
         wait: impl FnOnce() -> Result<(), ExperimentError>,
     ) -> Result<Option<Self>, ExperimentError> {
-        let before = WireSnapshot::take(path.place(pids))?;
+        let before = WireSnapshot::take(place)?;
         let begun = MonotonicClock.now();
         let running = Soaker::start(&usable_cores())?;
         let waited = wait();
         let soaked = running.stop();
         let length = MonotonicClock.now() - begun;
         waited?;
-        let probes = before
-            .until(&WireSnapshot::take(path.place(pids))?)
-            .probes_attempted;
+        let probes = before.until(&WireSnapshot::take(place)?).probes_attempted;
         Ok(soaked.ok().map(|soaked| Self {
             soaked,
             length,
@@ -128,10 +127,11 @@ pub(super) fn idle_phase(
         Err(error) => return Err(error),
     }
     let own = std::process::id();
-    let open = OpenMeters::open((own, own))?;
+    let own = (own, Some(own));
+    let open = OpenMeters::open(own)?;
     rest(stage, IDLE_STAT)?;
-    let meters = open.close((own, own))?;
-    let stretch = Stretch::run(NetworkPath::Loopback, (own, own), || rest(stage, IDLE_SOAK))?;
+    let meters = open.close(own)?;
+    let stretch = Stretch::run(Place::Here { interface: "lo" }, || rest(stage, IDLE_SOAK))?;
     let options = &stage.plan.options;
     // Where it cannot be measured the record says null; a run is not ended for it.
     let core = options.load_cores.first().copied().unwrap_or(0);

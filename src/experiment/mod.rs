@@ -9,6 +9,10 @@
 //! | `capacity` | how many connections the host holds, and which limit says so |
 //! | `doctor` | the limits of the host, each with what lifts it |
 //! | `process` | one half as a child process |
+//! | `halves` | both, wherever the load generator runs |
+//! | `load_side` | the load generator, here or on several hosts |
+//! | `driven` | the load generators of `compare --fleet` |
+//! | `load_host` | the other end of that: orders to a process, answers back |
 //! | `trial` | one arm, once: ramp, settle, window, audit, end |
 //! | `ramp` | the first of these, with an eye on memory |
 //! | `network` | loopback, or two namespaces and a link |
@@ -40,9 +44,13 @@ mod cost;
 mod detect;
 pub mod doctor;
 mod doubt;
+mod driven;
 pub mod fleet;
 mod floor;
+mod halves;
 mod lifecycle;
+mod load_host;
+mod load_side;
 mod meters;
 mod network;
 mod plan;
@@ -63,11 +71,13 @@ pub use detect::{
     DEFAULT_CONNECTIONS as DETECT_CONNECTIONS, DetectOptions, DetectPlan, Fault,
     QUICK_CONNECTIONS as DETECT_QUICK_CONNECTIONS, Seat, Stress, Trouble, run_detect,
 };
+pub use driven::{DrivenFleet, DrivenPlan};
 pub use floor::FloorSize;
 pub use lifecycle::{
     LifecycleOptions, LifecyclePlan, LifecycleShape, TurnoverPlan, run_lifecycle, scenarios,
     turnovers,
 };
+pub use load_host::obey_captain;
 pub use network::NetworkPath;
 pub use plan::{CostOptions, CostPlan, DEFAULT_CONNECTIONS, QUICK_CONNECTIONS, RampRate};
 
@@ -143,6 +153,9 @@ pub enum ExperimentError {
         /// What it said, or how it ended.
         message: String,
     },
+    /// A load generator on another host cannot go on, or is gone.
+    #[error(transparent)]
+    Fleet(#[from] crate::fleet::FleetError),
     /// A meter gave no figure.
     #[error(transparent)]
     Measure(#[from] MeasureError),

@@ -1,4 +1,5 @@
-//! The path between the halves: this machine's loopback, or two network namespaces joined by a veth pair.
+//! The path between the halves: this machine's loopback, two network namespaces joined by a veth pair, or a network with
+//! the load generators on other hosts.
 //!
 //! Does not measure. On loopback a packet that meets a full backlog is lost and the sender not told; a veth reports the
 //! loss to the sender, as a container's or a virtual machine's link does. The namespaces have no names and end with
@@ -48,10 +49,12 @@ pub enum NetworkPath {
     Loopback,
     /// Two namespaces and a veth pair: needs root and `ip`.
     Veth,
+    /// Load generators on other hosts; of what is asked here, the part that is this host's.
+    Fleet,
 }
 
 impl NetworkPath {
-    /// All, the default first.
+    /// All that one host has, the default first.
     pub const ALL: [Self; 2] = [Self::Loopback, Self::Veth];
 
     /// The name on the command line and in the record.
@@ -60,12 +63,21 @@ impl NetworkPath {
         match self {
             Self::Loopback => "loopback",
             Self::Veth => "veth",
+            Self::Fleet => "fleet",
+        }
+    }
+
+    /// How many ends of a connection are on this host.
+    pub(super) const fn ends_here(self) -> u64 {
+        match self {
+            Self::Loopback | Self::Veth => 2,
+            Self::Fleet => 1,
         }
     }
 
     /// Starts both halves where they belong, and joins them.
     pub(super) fn spawn(self, executable: &Path) -> Result<(Half, Half), ExperimentError> {
-        if self == Self::Loopback {
+        if self != Self::Veth {
             return Ok((
                 Half::spawn(executable, "server")?,
                 Half::spawn(executable, "load")?,
@@ -89,7 +101,7 @@ impl NetworkPath {
     ) -> Vec<SocketAddrV4> {
         let targets = loopback_targets(connections, port, ephemeral);
         match self {
-            Self::Loopback => targets,
+            Self::Loopback | Self::Fleet => targets,
             Self::Veth => (u32::from(FIRST_TARGET)..)
                 .zip(targets)
                 .map(|(address, _)| SocketAddrV4::new(Ipv4Addr::from(address), port))
@@ -100,7 +112,7 @@ impl NetworkPath {
     /// Where the packets between processes `pids`, server and load, are counted.
     pub(super) fn place(self, pids: (u32, u32)) -> Place<'static> {
         match self {
-            Self::Loopback => Place::Here { interface: "lo" },
+            Self::Loopback | Self::Fleet => Place::Here { interface: "lo" },
             Self::Veth => Place::Between {
                 pids,
                 interface: INTERFACE,
@@ -111,14 +123,14 @@ impl NetworkPath {
     /// The processes whose namespaces hold the probing sockets; none is the host's own.
     pub(super) fn namespaces(self, pids: (u32, u32)) -> Vec<u32> {
         match self {
-            Self::Loopback => Vec::new(),
+            Self::Loopback | Self::Fleet => Vec::new(),
             Self::Veth => vec![pids.0, pids.1],
         }
     }
 
     /// The established sockets of `port`, at either end.
     pub(super) fn audit(self, pids: (u32, u32), port: u16) -> Result<Established, ExperimentError> {
-        if self == Self::Loopback {
+        if self != Self::Veth {
             return Ok(count_established(port)?);
         }
         let server = in_network_of(pids.0, || count_established(port))??;

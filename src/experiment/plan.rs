@@ -134,7 +134,8 @@ impl CostPlan {
         } else {
             DEFAULT_CONNECTIONS
         };
-        let (mut connections, mut limited_by) = fit(options.connections, default, &host)
+        let ends = options.path.ends_here();
+        let (mut connections, mut limited_by) = fit(options.connections, default, ends, &host)
             .map_err(|error: CapacityError| error.to_string())?;
         // As with memory: a default bends to the limit and says so, a typed number does not.
         if options.connections.is_none()
@@ -386,7 +387,10 @@ impl CostPlan {
         let engine = self.options.engines.first();
         Question {
             connections: Some(self.connections),
-            side: Side::Both,
+            side: match self.options.path {
+                NetworkPath::Loopback | NetworkPath::Veth => Side::Both,
+                NetworkPath::Fleet => Side::Server,
+            },
             engine: engine.map(|engine| engine.kind).unwrap_or_default(),
             server_cores: cores(&self.options.server_cores),
             load_cores: cores(&self.options.load_cores),

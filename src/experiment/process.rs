@@ -108,20 +108,21 @@ impl Half {
 
     /// Takes the half to `phase` and returns what it then shows.
     pub(super) fn go(&mut self, phase: Phase) -> Result<Snapshot, ExperimentError> {
-        self.snapshot(&Order::Go(phase))
+        self.show(&Order::Go(phase))
     }
 
     /// What the half shows now; at most a fifth of a second old.
     pub(super) fn report(&mut self) -> Result<Snapshot, ExperimentError> {
-        self.snapshot(&Order::Report)
+        self.show(&Order::Report)
     }
 
     /// What the half shows after now.
     pub(super) fn settle(&mut self) -> Result<Snapshot, ExperimentError> {
-        self.snapshot(&Order::Settle)
+        self.show(&Order::Settle)
     }
 
-    fn snapshot(&mut self, order: &Order) -> Result<Snapshot, ExperimentError> {
+    /// Gives an order whose answer is what there is to see.
+    pub(super) fn show(&mut self, order: &Order) -> Result<Snapshot, ExperimentError> {
         match self.ask(order)? {
             Word::Snapshot(snapshot) => Ok(*snapshot),
             _ => Err(unexpected(self.role, "a snapshot")),

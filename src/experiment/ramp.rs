@@ -4,12 +4,11 @@
 //! [`reserve`](crate::measure::headroom::reserve).
 
 use super::ExperimentError;
-use super::process::unexpected;
-use super::trial::{Halves, Stage, TrialSpec, check_interrupt, settled};
+use super::trial::{Halves, Stage, TrialSpec, check_interrupt};
 use super::watch::observe;
 use crate::bank::Snapshot;
 use crate::clock::{Clock as _, MonotonicClock};
-use crate::control::{Order, Word};
+use crate::control::Order;
 use crate::measure::headroom::{Foresight, Guard, Stop, usable};
 use crate::units::{HumanCount, Nanos};
 use std::time::Duration;
@@ -73,7 +72,8 @@ pub(super) fn climb_watched(
 ) -> Result<Ramp, ExperimentError> {
     let (usable_at_start, _) = usable()?;
     let limit = stage.plan.options.memory_limit;
-    let mut guard = Guard::new(usable_at_start, stage.plan.host.reserve_bytes, limit, 2);
+    let ends = stage.plan.options.path.ends_here();
+    let mut guard = Guard::new(usable_at_start, stage.plan.host.reserve_bytes, limit, ends);
     let mut last_change = (MonotonicClock.now(), 0);
     let (mut next_row, mut next_watch) = (last_change.0, last_change.0);
     let (mut stopped, mut told) = (None, false);
@@ -83,7 +83,7 @@ pub(super) fn climb_watched(
         let now = MonotonicClock.now();
         if let Some(took) = load.opened_in {
             // The end is known at once, the counts only with the next snapshot.
-            let all = settled(&mut halves.load)?;
+            let all = halves.load.settle()?;
             let _ = guard.look(all.totals.open, usable()?.0);
             let waited = server_catches_up(stage, halves, &all, watcher)?;
             return Ok(Ramp {
@@ -109,7 +109,7 @@ pub(super) fn climb_watched(
                 }
                 Foresight::Stop(stop) => {
                     stopped = Some(stop);
-                    stop_opening(halves)?;
+                    halves.load.show(&Order::StopOpening)?;
                 }
             }
         }
@@ -148,7 +148,7 @@ fn server_catches_up(
         return Ok(waited);
     }
     watcher.look(load)?;
-    while settled(&mut halves.server)?.totals.established < load.totals.established {
+    while halves.server.settle()?.totals.established < load.totals.established {
         waited = MonotonicClock.now() - begun;
         watcher.look(load)?;
         if waited > CATCH_UP || !watcher.pending()? {
@@ -158,11 +158,4 @@ fn server_catches_up(
         std::thread::sleep(LOOK_EVERY);
     }
     Ok(waited)
-}
-
-fn stop_opening(halves: &mut Halves) -> Result<(), ExperimentError> {
-    match halves.load.ask(&Order::StopOpening)? {
-        Word::Snapshot(_) => Ok(()),
-        _ => Err(unexpected("load", "a snapshot")),
-    }
 }

@@ -66,7 +66,7 @@ impl Sampler {
     pub(super) fn sample(
         &mut self,
         place: (u32, &str, &str),
-        pids: (u32, u32),
+        pids: (u32, Option<u32>),
         at: Place<'_>,
         (server, load): (&Snapshot, &Snapshot),
     ) -> Result<Look, ExperimentError> {
@@ -128,7 +128,9 @@ impl Seen {
             events_per_second: events * 1_000 / span_ms,
             cpu: Some(CpuShares {
                 machine: percent(spent.busy),
-                halves: Some((percent(spent.server_process), percent(spent.load_process))),
+                halves: spent
+                    .load_process
+                    .map(|load| (percent(spent.server_process), percent(load))),
             }),
             backlog_drops: moved.softnet_drops,
             opening: moved.opening,
@@ -148,14 +150,14 @@ mod tests {
         let place = (0, "heartbeat", "steady");
         let at = Place::Here { interface: "lo" };
         let mut server = Snapshot::default();
-        let first = sampler.sample(place, (pid, pid), at, (&server, &server));
+        let first = sampler.sample(place, (pid, Some(pid)), at, (&server, &server));
         let first = first.unwrap();
         assert!(first.cpu.is_none() && first.events_per_second == 0);
         server.totals.heartbeats_sent = 1_000;
         server.ladders.rtt.record(Nanos::from_millis(8), 1_000);
         std::thread::sleep(std::time::Duration::from_millis(100));
         let load = Snapshot::default();
-        let look = sampler.sample(place, (pid, pid), at, (&server, &load));
+        let look = sampler.sample(place, (pid, Some(pid)), at, (&server, &load));
         let look = look.unwrap();
         assert!((100..=10_000).contains(&look.events_per_second), "{look:?}");
         let p99 = look.rtt_p99.unwrap();
@@ -166,7 +168,7 @@ mod tests {
         let shares = look.cpu.unwrap();
         assert!(shares.machine <= 101 && shares.halves.is_some(), "{look:?}");
         sampler.next_trial();
-        let again = sampler.sample(place, (pid, pid), at, (&server, &load));
+        let again = sampler.sample(place, (pid, Some(pid)), at, (&server, &load));
         assert!(again.unwrap().rtt_p99.is_none(), "another trial's values");
         assert_eq!(sampler.into_rows().len(), 3);
     }

@@ -150,7 +150,8 @@ fn connection_hours(round: &Round<'_>) -> f64 {
 /// Probes that arrived. Without drops that is every attempt; with drops those that were answered.
 fn delivered(trial: &Trial, control: &Trial) -> f64 {
     let attempted = float(trial.wire.probes_attempted);
-    if trial.wire.softnet_drops == 0 {
+    // The ACKs of the other ends are not in this host's counters when those are on other hosts.
+    if trial.wire.softnet_drops == 0 || !trial.hosts.is_empty() {
         return attempted;
     }
     let share = float(trial.window.0) / float(control.window.0);
@@ -213,11 +214,14 @@ pub(super) fn arm_record(
     if arm.has_keepalive() {
         record.burst = Some(burst(plan, &rounds));
     }
-    if arm.counts_probes() {
+    if arm.counts_probes() && first.trial.hosts.is_empty() {
         record.probes = Some(all_probes(&record.rounds_detail));
     }
     record.histograms = histograms(&record.rounds_detail)?;
     absences(&mut record, arm);
+    if !first.trial.hosts.is_empty() {
+        elsewhere(&mut record);
+    }
     if arm != Arm::None && !outlived(&rounds) {
         let reason = DIED.to_owned();
         let key = "soaker_cpu_ns_per_event".to_owned();
@@ -278,19 +282,19 @@ fn costs(record: &mut ArmRecord, plan: &CostPlan, rounds: &[Round<'_>], controls
     record.soaker_cpu_ns_per_event = soaked(record, rounds, controls, seed);
     record.cycles_per_event = cycles(rounds, &events, seed);
     // A process's own clock is exact, so its noise is that of the rounds alone.
-    let process = |figure: fn(&CpuNanos) -> u64| {
+    let process = |figure: fn(&CpuNanos) -> Option<u64>| {
         let share = |round: &Round<'_>| {
-            float(figure(&round.control.cpu)) * float(round.trial.window.0)
-                / float(round.control.window.0)
+            let spent = float(figure(&round.control.cpu)?);
+            Some(spent * float(round.trial.window.0) / float(round.control.window.0))
         };
-        let own: Vec<f64> = rounds
+        let own = rounds
             .iter()
-            .map(|round| float(figure(&round.trial.cpu)))
-            .collect();
-        let control: Vec<f64> = rounds.iter().map(share).collect();
+            .map(|round| figure(&round.trial.cpu).map(float));
+        let own: Vec<f64> = own.collect::<Option<_>>()?;
+        let control: Vec<f64> = rounds.iter().map(share).collect::<Option<_>>()?;
         paired_bootstrap(&own, &control, &events, 0.0, seed).ok()
     };
-    record.server_cpu_ns_per_event = process(|cpu| cpu.server_process);
+    record.server_cpu_ns_per_event = process(|cpu| Some(cpu.server_process));
     record.load_cpu_ns_per_event = process(|cpu| cpu.load_process);
     if rounds[0].trial.spec.arm.counts_probes() {
         let attempted = column(|round| round.attempted);
@@ -393,6 +397,29 @@ fn absences(record: &mut ArmRecord, arm: Arm) {
         for key in ["rtt", "response"] {
             say(key, "one-way heartbeats are not answered");
         }
+    }
+}
+
+/// What cannot be known of load generators on other hosts.
+fn elsewhere(record: &mut ArmRecord) {
+    for (key, reason) in [
+        (
+            "cpu_ns.load_process",
+            "the load generators ran on other hosts",
+        ),
+        (
+            "load_cpu_ns_per_event",
+            "the load generators ran on other hosts",
+        ),
+        (
+            "probes",
+            "what became of them is told by the counters of both ends, and the other ends were on other hosts",
+        ),
+    ] {
+        let absent = &mut record.absent;
+        absent
+            .entry(key.to_owned())
+            .or_insert_with(|| reason.to_owned());
     }
 }
 

@@ -4,6 +4,9 @@
 //! with an eye on memory; settle; read memory; open the window; read CPU and wire at its ends; close it; audit the
 //! sockets; let what is in flight arrive; end everything with resets, which leave no `TIME_WAIT` behind.
 
+use super::driven::DrivenFleet;
+pub(super) use super::halves::Halves;
+use super::load_side::LoadSide;
 use super::meters::{OpenMeters, Stretch};
 use super::network::NetworkPath;
 use super::plan::CostPlan;
@@ -24,7 +27,7 @@ use crate::measure::wire::{WireDelta, WireSnapshot};
 use crate::os::memory::SystemMemory;
 use crate::os::network::SocketStats;
 use crate::os::wait::wait_until_sockets_drained;
-use crate::record::{CpuNanos, MemoryPerConnection, MeterRecord, OpeningPressure};
+use crate::record::{CpuNanos, MemoryPerConnection, MeterRecord, OpeningPressure, ShardRecord};
 use crate::server::ServerConfig;
 use crate::socket::keepalive::Keepalive;
 use crate::socket::port::choose_port;
@@ -32,6 +35,7 @@ use crate::units::Nanos;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest the sockets of a trial may take to vanish: a part for all, and a part for every million.
@@ -115,6 +119,8 @@ pub(super) struct Trial {
     pub(super) memory_unrest: u64,
     /// Established sockets in the kernel when the window closed, the fewer of the two ends.
     pub(super) kernel_held: u64,
+    /// The load generators one by one, where they were on other hosts.
+    pub(super) hosts: Vec<ShardRecord>,
     /// Both halves when the window closed.
     pub(super) server: Snapshot,
     pub(super) load: Snapshot,
@@ -134,6 +140,8 @@ pub(super) struct Stage<'a> {
     pub(super) baseline: u64,
     /// When the run began.
     pub(super) begun: Nanos,
+    /// The load generators, where they are on other hosts.
+    pub(super) fleet: Option<&'a Arc<DrivenFleet>>,
 }
 
 impl Stage<'_> {
@@ -141,19 +149,6 @@ impl Stage<'_> {
     pub(super) fn next_trial(&mut self) {
         self.sampler.next_trial();
         self.watch.next_trial();
-    }
-}
-
-/// The two processes of a trial.
-pub(super) struct Halves {
-    pub(super) server: Half,
-    pub(super) load: Half,
-    pub(super) port: u16,
-}
-
-impl Halves {
-    pub(super) fn pids(&self) -> (u32, u32) {
-        (self.server.pid(), self.load.pid())
     }
 }
 
@@ -167,7 +162,8 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
     let mut halves = start(stage, &spec, |_, _| {})?;
     let pids = halves.pids();
     let path = stage.plan.options.path;
-    let place = path.place(pids);
+    let ground = halves.ground(path);
+    let place = ground.place();
     let memory_before = MemorySnapshot::take(pids.0, pids.1)?;
     let wire_before = WireSnapshot::take(place)?;
     halves.server.go(Phase::Open)?;
@@ -192,7 +188,7 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
     halves.server.go(Phase::Window)?;
     halves.load.go(Phase::Window)?;
     let window_epoch_ms = wall_epoch_ms();
-    let bursts = BurstSampler::start(&path.namespaces(pids))?;
+    let bursts = BurstSampler::start(&halves.namespaces(path))?;
     let (meters, wire_opened) = (OpenMeters::open(pids)?, WireSnapshot::take(place)?);
     let opened_at = MonotonicClock.now();
     hold(stage, &spec, &mut halves, "steady", spec.steady)?;
@@ -201,8 +197,8 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
     let burst = bursts.stop()?;
     let load = halves.load.go(Phase::Closed)?;
     let server = halves.server.go(Phase::Closed)?;
-    let audited = path.audit(pids, halves.port)?;
-    let stretch = Stretch::run(path, pids, || {
+    let held = halves.audit(path)?;
+    let stretch = Stretch::run(place, || {
         hold(stage, &spec, &mut halves, "soak", spec.soak())
     })?;
 
@@ -226,7 +222,8 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
         memory_absent,
         memory_caches,
         memory_unrest: unrest / established.max(1),
-        kernel_held: audited.server_side.min(audited.client_side),
+        kernel_held: held.kernel,
+        hosts: held.hosts,
         server,
         load,
         server_final,
@@ -295,9 +292,21 @@ pub(super) fn start_both(
 ) -> Result<Halves, ExperimentError> {
     let (plan, options) = (stage.plan, &stage.plan.options);
     let connects = options.keepalive_side.client();
-    let (port, _) = choose_port(plan.host.ephemeral)
-        .map_err(|error| ExperimentError::Host(error.to_string()))?;
-    let (mut server, mut load) = options.path.spawn(stage.executable)?;
+    let port = if let Some(port) = stage.fleet.and_then(|fleet| fleet.port()) {
+        port
+    } else {
+        let chosen = choose_port(plan.host.ephemeral);
+        chosen
+            .map_err(|error| ExperimentError::Host(error.to_string()))?
+            .0
+    };
+    let (mut server, mut load) = if let Some(fleet) = stage.fleet {
+        let server = Half::spawn(stage.executable, "server")?;
+        (server, LoadSide::of(fleet))
+    } else {
+        let (server, load) = options.path.spawn(stage.executable)?;
+        (server, LoadSide::Here(load))
+    };
     let mut serve = server_config(plan, spec, port)?;
     adjust_server(&mut serve);
     let answer = server.ask(&Order::Serve(Box::new(serve)))?;
@@ -309,9 +318,12 @@ pub(super) fn start_both(
         return Err(unexpected("server", "its address"));
     };
     let mut config = LoadConfig {
-        targets: options
-            .path
-            .targets(spec.connections, address.port(), plan.host.ephemeral),
+        targets: match stage.fleet {
+            Some(fleet) => fleet.targets(address.port()),
+            None => options
+                .path
+                .targets(spec.connections, address.port(), plan.host.ephemeral),
+        },
         connections: spec.connections,
         shard: Shard::default(),
         sources: Vec::new(),
@@ -336,7 +348,7 @@ pub(super) fn start_both(
         turnover_above: None,
     };
     adjust(&mut config, address.port());
-    load.ask(&Order::Load(Box::new(config)))?;
+    load.start(config)?;
     Ok(Halves {
         server,
         load,
@@ -433,7 +445,7 @@ pub(super) fn check_interrupt(stage: &Stage<'_>) -> Result<(), ExperimentError> 
 fn in_flight_arrived(halves: &mut Halves) -> Result<(Snapshot, Snapshot), ExperimentError> {
     let begun = MonotonicClock.now();
     loop {
-        let (server, load) = (settled(&mut halves.server)?, settled(&mut halves.load)?);
+        let (server, load) = (halves.server.settle()?, halves.load.settle()?);
         let waited = MonotonicClock.now() - begun;
         let (ours, theirs) = (&server.totals, &load.totals);
         let settled = checks::balanced(ours, theirs) && checks::explained(ours, theirs);
@@ -442,11 +454,6 @@ fn in_flight_arrived(halves: &mut Halves) -> Result<(Snapshot, Snapshot), Experi
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// A snapshot of now: published ones are up to a fifth of a second old.
-pub(super) fn settled(half: &mut Half) -> Result<Snapshot, ExperimentError> {
-    half.settle()
 }
 
 pub(super) fn end(

@@ -37,8 +37,10 @@ pub(super) fn observe(
 ) -> Result<(), ExperimentError> {
     let place = (spec.round, spec.name.as_str(), phase);
     let pids = halves.pids();
-    let at = stage.plan.options.path.place(pids);
-    let look = stage.sampler.sample(place, pids, at, (server, load))?;
+    let ground = halves.ground(stage.plan.options.path);
+    let look = stage
+        .sampler
+        .sample(place, pids, ground.place(), (server, load))?;
     let mut counters = server.totals.clone();
     counters.add(&load.totals);
     let signs = Signs {

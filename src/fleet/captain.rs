@@ -185,6 +185,16 @@ impl Captain {
         })
     }
 
+    /// What the shards' hosts are called, by the shard's number; who has not come is left out.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<String> {
+        self.hall.board.look(|roster| {
+            let shards = roster.parties.iter();
+            let shards = shards.filter(|(seat, _)| **seat != Seat::Server);
+            shards.map(|(_, party)| party.host.clone()).collect()
+        })
+    }
+
     /// Whether the run still goes on; for loops that do something else meanwhile.
     ///
     /// # Errors

@@ -17,7 +17,8 @@ use crate::units::Nanos;
 pub struct CpuSnapshot {
     system: SystemCpu,
     server: Nanos,
-    load: Nanos,
+    /// `None` when the load generator is on other hosts.
+    load: Option<Nanos>,
     ksoftirqd: Option<Nanos>,
     /// By role; none where the kernel keeps no `schedstat`.
     threads: Vec<(&'static str, ThreadTimes)>,
@@ -25,12 +26,14 @@ pub struct CpuSnapshot {
 }
 
 impl CpuSnapshot {
-    /// Reads every account.
+    /// Reads every account; without a `load_pid`, where the load generator is on other hosts, that of the server and of
+    /// this machine.
     ///
     /// # Errors
     /// [`MeasureError::Process`] when one of the processes is gone, [`MeasureError::Os`] without
     /// `/proc/stat`.
-    pub fn take(server_pid: u32, load_pid: u32) -> Result<Self, MeasureError> {
+    pub fn take(server_pid: u32, load_pid: impl Into<Option<u32>>) -> Result<Self, MeasureError> {
+        let load_pid = load_pid.into();
         let process = |role, pid| {
             process_cpu(pid).map_err(|source| MeasureError::Process { role, pid, source })
         };
@@ -40,12 +43,12 @@ impl CpuSnapshot {
         };
         Ok(Self {
             threads: own("server", server_pid)
-                .chain(own("load", load_pid))
+                .chain(load_pid.into_iter().flat_map(|pid| own("load", pid)))
                 .collect(),
             softnet: softnet()?,
             ksoftirqd: summed_cpu(&ksoftirqd_pids()),
             server: process("server", server_pid)?,
-            load: process("load", load_pid)?,
+            load: load_pid.map(|pid| process("load", pid)).transpose()?,
             system: SystemCpu::read()?,
         })
     }
@@ -87,7 +90,10 @@ impl CpuSnapshot {
             steal: (last.steal - first.steal).0,
             ksoftirqd: ksoftirqd.map(|(first, last)| (last - first).0),
             server_process: (later.server - self.server).0,
-            load_process: (later.load - self.load).0,
+            load_process: self
+                .load
+                .zip(later.load)
+                .map(|(first, last)| (last - first).0),
         })
     }
 
@@ -154,7 +160,7 @@ mod tests {
                 at: Nanos(at),
             },
             server: Nanos(user),
-            load: Nanos(2 * user),
+            load: Some(Nanos(2 * user)),
             ksoftirqd: ksoftirqd.map(Nanos),
             threads: vec![(
                 "server",
@@ -176,7 +182,7 @@ mod tests {
         assert_eq!(cost.busy, 2 * 1_000 - 2 * 700);
         assert_eq!(
             (cost.user, cost.server_process, cost.load_process),
-            (60, 30, 60)
+            (60, 30, Some(60))
         );
         assert_eq!(cost.ksoftirqd, Some(1));
         let hidden = first.until(&snapshot(2_000, 800, 40, None)).unwrap();
@@ -226,8 +232,11 @@ mod tests {
         let own = std::process::id();
         let first = CpuSnapshot::take(own, own).unwrap();
         let cost = first.until(&CpuSnapshot::take(own, own).unwrap()).unwrap();
-        assert!(cost.server_process == cost.load_process || cost.load_process > 0);
+        assert!(cost.load_process.is_some(), "{cost:?}");
         assert!(cost.busy < 3_600_000_000_000, "{cost:?}");
+        let alone = CpuSnapshot::take(own, None).unwrap();
+        let cost = alone.until(&CpuSnapshot::take(own, None).unwrap()).unwrap();
+        assert_eq!(cost.load_process, None, "it is on other hosts");
         let gone = CpuSnapshot::take(u32::MAX, own).unwrap_err().to_string();
         assert!(gone.contains("server process"), "{gone}");
     }

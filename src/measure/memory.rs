@@ -47,12 +47,13 @@ pub struct MemorySnapshot {
 }
 
 impl MemorySnapshot {
-    /// Reads everything that can be read; what cannot is kept as its reason.
+    /// Reads everything that can be read; what cannot is kept as its reason. There is no `load_pid` where the load
+    /// generator is on other hosts.
     ///
     /// # Errors
     /// [`MeasureError::Os`] without `/proc/meminfo`.
-    pub fn take(server_pid: u32, load_pid: u32) -> Result<Self, MeasureError> {
-        Self::of(server_pid, Some(load_pid))
+    pub fn take(server_pid: u32, load_pid: impl Into<Option<u32>>) -> Result<Self, MeasureError> {
+        Self::of(server_pid, load_pid.into())
     }
 
     /// The same where the load generator is on other hosts.

@@ -2,7 +2,7 @@
 //!
 //! Does not compute any of it. See the [module above](super) for units and the meaning of `null`.
 
-use super::{BurstSlices, HistogramRecord, MeterRecord};
+use super::{BurstSlices, HistogramRecord, MeterRecord, ShardRecord};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -157,8 +157,9 @@ pub struct CpuNanos {
     pub ksoftirqd: Option<u64>,
     /// The server process, user and kernel, from its own process clock.
     pub server_process: u64,
-    /// The load process, likewise.
-    pub load_process: u64,
+    /// The load process, likewise; `null` where it ran on other hosts.
+    #[serde(default)]
+    pub load_process: Option<u64>,
 }
 
 /// Memory per connection by owner; the kernel's figures are for both ends of a loopback connection.
@@ -303,6 +304,9 @@ pub struct RoundRecord {
     pub drops: Drops,
     /// Lost connections by cause in this round.
     pub connections_lost: BTreeMap<String, u64>,
+    /// What each load generator of `compare --fleet` saw, by its number; empty where there was one, on this machine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<ShardRecord>,
     /// Histograms of the window: base64 of the compressed HdrHistogram V2 form.
     pub histograms: BTreeMap<String, String>,
     /// Wall-clock start of the window, seconds since the epoch, for `.hlog` files.

@@ -118,7 +118,7 @@ fn host(name: &str, kernel: &str, ahead_ns: i64, late_ns: u64) -> FleetHost {
             system: 12_000 * MS,
             softirq: 7_000 * MS,
             server_process: if own { 9_000 * MS } else { 0 },
-            load_process: if own { 0 } else { 8_000 * MS },
+            load_process: (!own).then_some(8_000 * MS),
             ..CpuNanos::default()
         }),
         packets: Some(if own { 12 * BEATS } else { 3 * BEATS }),

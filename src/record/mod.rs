@@ -18,6 +18,7 @@ mod histogram;
 mod lifecycle;
 mod meters;
 mod scale;
+mod shard;
 mod slices;
 mod storm;
 
@@ -42,6 +43,7 @@ pub use meters::{CoreCpu, IdlePhase, MeterRecord, NoiseRecord, SoakRecord, Threa
 pub use scale::{
     FloorRecord, HoldRecord, ScaleAxis, ScaleMemory, ScaleRecord, ScaleRung, StopRecord,
 };
+pub use shard::ShardRecord;
 pub use slices::{BurstSlices, RowError, SliceRow};
 pub use storm::{StormRecord, StormRun, StormSlice};
 
@@ -186,7 +188,8 @@ pub struct Config {
     /// By how much the idle times of connections differ.
     #[serde(default)]
     pub keepalive_spread_s: u32,
-    /// What lay between the halves: `loopback` or `veth`. A record without the key is of loopback.
+    /// What lay between the halves: `loopback`, `veth`, or `fleet` for load generators on other hosts, whose costs are in
+    /// no figure of CPU or memory. A record without the key is of loopback.
     #[serde(default = "loopback")]
     pub path: String,
     /// The measured window of each arm and round.
@@ -330,8 +333,9 @@ pub struct Sample {
     pub cpu_busy_ns: u64,
     /// CPU time of the server process in this second.
     pub server_cpu_ns: u64,
-    /// CPU time of the load process in this second.
-    pub load_cpu_ns: u64,
+    /// CPU time of the load process in this second; `null` where it ran on other hosts.
+    #[serde(default)]
+    pub load_cpu_ns: Option<u64>,
     /// Packets received on the path's interface in this second.
     pub packets: u64,
     /// Packets the kernel's backlog dropped in this second.

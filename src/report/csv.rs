@@ -1,7 +1,7 @@
 //! `samples.csv`: one row a second, with the unit of every column in its name.
 //!
 //! Does not aggregate. `heartbeats` and `acks` count from the start of the arm's run; all else is
-//! per second.
+//! per second. A column is empty where the figure is not to be had.
 
 use crate::record::Sample;
 use std::fmt::Write as _;
@@ -28,7 +28,7 @@ pub fn samples_csv(samples: &[Sample]) -> String {
             s.probes,
             s.cpu_busy_ns,
             s.server_cpu_ns,
-            s.load_cpu_ns,
+            s.load_cpu_ns.map_or_else(String::new, |ns| ns.to_string()),
             s.packets,
             s.backlog_drops
         )

@@ -75,7 +75,7 @@ fn cpu(busy: u64) -> CpuNanos {
         steal: 0,
         ksoftirqd: Some(busy / 100),
         server_process: busy / 3,
-        load_process: busy / 2,
+        load_process: Some(busy / 2),
     }
 }
 

@@ -8,6 +8,7 @@ mod shown;
 
 use super::audit::Audit;
 use super::bundle::{self, Bundle, BundleFlags};
+use super::driven;
 use super::flags::{LoadCoresFlag, RampBounds, RampFlag, cores_or_all};
 use super::fleet::{self, CLOSE_TOGETHER, Guest, Numbered, Party, ShardFlags};
 use super::half::{HalfFlags, conclude, controlled};
@@ -41,7 +42,7 @@ pub(super) struct LoadArgs {
     /// loopback:PORT stands for as many of 127.0.0.0/8 as the connections need ports; the server
     /// must listen on all of them, as `ringbeat serve` does without --listen.
     #[arg(long, visible_alias = "targets", value_name = "ADDR:PORT,...", value_parser = targets,
-          required_unless_present = "controlled")]
+          required_unless_present_any = ["controlled", "driven"])]
     target: Option<Targets>,
     /// Addresses of this host that connections come from, each with a range of ports of its own
     /// [default: the kernel chooses one]
@@ -68,11 +69,54 @@ pub(super) struct LoadArgs {
     fleet: ShardFlags,
     #[command(flatten)]
     bundle: BundleFlags,
+    /// Do what `ringbeat compare --fleet` orders, which listens at --rendezvous: connections, arms and times come from there
+    #[arg(long, help_heading = "Several hosts", requires = "rendezvous", conflicts_with_all = ORDERED)]
+    driven: bool,
 }
 
+/// What a driven load generator is told instead.
+const ORDERED: [&str; 36] = [
+    "open_within",
+    "target",
+    "source_addresses",
+    "ramp_rate",
+    "in_flight",
+    "memory_limit",
+    "settle",
+    "abort",
+    "connections",
+    "arm",
+    "duration",
+    "detect_within",
+    "misses",
+    "interval",
+    "timeout",
+    "preset",
+    "keepalive",
+    "engine",
+    "driver",
+    "completion_entries",
+    "receive_buffers",
+    "tick",
+    "congestion",
+    "phases",
+    "timers",
+    "sweep_period",
+    "keepalive_side",
+    "keepalive_spread",
+    "json",
+    "metrics",
+    "reconnect",
+    "rendezvous_on",
+    "start_at",
+    "out",
+    "run",
+    "label",
+];
+
 pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
-    if args.half.controlled {
-        return controlled();
+    if let Some(ended) = obeyed(args) {
+        return ended;
     }
     let budget = args.half.budget.budget(&[args.half.arm])?;
     let timers = args.half.engine.timers()?;
@@ -205,6 +249,17 @@ fn fits(config: &LoadConfig, both_ends: bool) -> Result<(), Failure> {
         output::warn(&said);
     }
     Ok(())
+}
+
+/// Where somebody else gives the orders: how that ended.
+fn obeyed(args: &LoadArgs) -> Option<Result<(), Failure>> {
+    if args.half.controlled {
+        return Some(controlled());
+    }
+    args.driven.then(|| {
+        let (host, said) = (args.bundle.host(), args.half.output);
+        driven::obey(&args.fleet, &host, &args.cores, said)
+    })
 }
 
 /// How it ends, for the exit code.

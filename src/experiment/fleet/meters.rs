@@ -90,7 +90,7 @@ impl MeasuredWindow {
             length: Nanos::from_secs(1),
             cpu: Ok(CpuNanos {
                 server_process: 7,
-                load_process: 7,
+                load_process: Some(7),
                 ..CpuNanos::default()
             }),
             wire: Ok(WireDelta {

@@ -68,7 +68,7 @@ pub fn load_row(
     let mut host = host(spec, held);
     forget(
         &mut host,
-        |cpu| &mut cpu.server_process,
+        |cpu| cpu.server_process = 0,
         "cpu_ns.server_process",
     );
     let totals = &held.before.totals;
@@ -109,7 +109,7 @@ pub fn server_row(
     let mut host = host(spec, held);
     forget(
         &mut host,
-        |cpu| &mut cpu.load_process,
+        |cpu| cpu.load_process = None,
         "cpu_ns.load_process",
     );
     host.absent.extend(memory_absent);
@@ -180,9 +180,9 @@ fn host(spec: &HostSpec, held: &Held<'_>) -> FleetHost {
 }
 
 /// Takes out what belongs to the half that is not this process.
-fn forget(host: &mut FleetHost, place: fn(&mut CpuNanos) -> &mut u64, key: &str) {
+fn forget(host: &mut FleetHost, forgotten: fn(&mut CpuNanos), key: &str) {
     if let Some(cpu) = &mut host.cpu_ns {
-        *place(cpu) = 0;
+        forgotten(cpu);
         host.absent.insert(key.to_owned(), ELSEWHERE.to_owned());
     }
 }
@@ -281,8 +281,11 @@ mod tests {
         let server = server_row(&HostSpec::default(), Default::default(), &held).unwrap();
         let (load, server) = (load.host, server.host);
         let (of_load, of_server) = (load.cpu_ns.unwrap(), server.cpu_ns.unwrap());
-        assert_eq!((of_load.server_process, of_load.load_process), (0, 7));
-        assert_eq!((of_server.server_process, of_server.load_process), (7, 0));
+        assert_eq!((of_load.server_process, of_load.load_process), (0, Some(7)));
+        assert_eq!(
+            (of_server.server_process, of_server.load_process),
+            (7, None)
+        );
         assert!(load.absent.contains_key("cpu_ns.server_process"));
         assert!(server.absent.contains_key("cpu_ns.load_process"));
         assert_eq!(load.packets, Some(12));

@@ -44,7 +44,7 @@ impl LifecycleShape {
         host: HostFacts,
     ) -> Result<CostPlan, String> {
         let (connections, limited_by) =
-            fit(asked, usual, &host).map_err(|error| error.to_string())?;
+            fit(asked, usual, path.ends_here(), &host).map_err(|error| error.to_string())?;
         let (within, misses) = Budget::STRICT;
         let options = CostOptions {
             connections: Some(asked.unwrap_or(usual)),

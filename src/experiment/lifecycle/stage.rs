@@ -26,6 +26,7 @@ pub(super) fn on_stage<T>(
         sampler: &mut sampler,
         watch: &mut watch,
         baseline: SocketStats::read()?.tcp_allocated,
+        fleet: None,
     };
     work(&mut stage)
 }

@@ -323,6 +323,7 @@ impl Climb<'_> {
             sampler: &mut self.sampler,
             watch: &mut self.watch,
             baseline: self.baseline,
+            fleet: None,
         }
     }
 

@@ -46,6 +46,7 @@ pub fn run_storm(
         sampler: &mut sampler,
         watch: &mut watch,
         baseline,
+        fleet: None,
     };
     let (mut storm, mut warnings) = (plan.record(), Vec::new());
     let ended = all_runs(&mut stage, plan, &mut storm, &mut warnings).err();

@@ -113,9 +113,9 @@ impl StormPlan {
         if let Some(most) = options.accept_queue {
             host.somaxconn = host.somaxconn.min(most);
         }
-        let asked = options.cost.connections;
+        let (asked, ends) = (options.cost.connections, options.cost.path.ends_here());
         let (connections, limited_by) =
-            fit(asked, DEFAULT_CONNECTIONS, &host).map_err(|error| error.to_string())?;
+            fit(asked, DEFAULT_CONNECTIONS, ends, &host).map_err(|error| error.to_string())?;
         let mut cost = options.cost.clone();
         cost.connections = Some(asked.unwrap_or(DEFAULT_CONNECTIONS));
         cost.quick = false;

@@ -10,7 +10,7 @@ use crate::bank::{Disturbance, Phase, Snapshot};
 use crate::clock::{Clock as _, MonotonicClock};
 use crate::control::{Order, Word};
 use crate::experiment::process::unexpected;
-use crate::experiment::trial::{self, Halves, Stage, TrialSpec, check_interrupt, settled};
+use crate::experiment::trial::{self, Halves, Stage, TrialSpec, check_interrupt};
 use crate::experiment::watch::{self, observe};
 use crate::experiment::{ExperimentError, StoppedAtMemory, ramp};
 use crate::measure::cpu::CpuSnapshot;
@@ -113,7 +113,7 @@ fn trouble(
     (run, spec): (usize, TrialSpec),
     halves: &mut Halves,
 ) -> Result<(Measured, Option<ExperimentError>), ExperimentError> {
-    let pids = halves.pids();
+    let pids = halves.both()?;
     let path = plan.options.cost.path;
     let place = path.place(pids);
     let churns = plan.churns();
@@ -121,8 +121,8 @@ fn trouble(
     if !churns {
         halves.load.go(Phase::Window)?;
     }
-    let server_before = settled(&mut halves.server)?;
-    let load_before = settled(&mut halves.load)?;
+    let server_before = halves.server.settle()?;
+    let load_before = halves.load.settle()?;
     let wire_before = WireSnapshot::take(place)?;
     let cpu_before = CpuSnapshot::take(pids.0, pids.1)?;
     observe(
@@ -158,7 +158,7 @@ fn trouble(
         halves.load.go(Phase::Closed)?;
         (waited, meters.0, meters.1)
     };
-    let (server, load) = (settled(&mut halves.server)?, settled(&mut halves.load)?);
+    let (server, load) = (halves.server.settle()?, halves.load.settle()?);
     let phase = if churns { "churn" } else { "recovery" };
     observe(stage, &spec, halves, phase, (&server, &load))?;
     let audited = path.audit(pids, halves.port)?;

@@ -54,7 +54,8 @@ pub(super) fn round_record(round: &Round<'_>) -> Result<RoundRecord, ExperimentE
             soaker: soaker(round),
             ..trial.meters.clone()
         }),
-        probes: trial.spec.arm.counts_probes().then(|| probes(round)),
+        // Their fate is told by the counters of both ends.
+        probes: (trial.spec.arm.counts_probes() && trial.hosts.is_empty()).then(|| probes(round)),
         packets: trial.wire.packets,
         wire_bytes: trial.wire.ip_bytes,
         drops: Drops {
@@ -65,6 +66,7 @@ pub(super) fn round_record(round: &Round<'_>) -> Result<RoundRecord, ExperimentE
             retransmitted: trial.wire.retransmitted,
         },
         connections_lost: checks::lost(server_end, load_end),
+        hosts: trial.hosts.clone(),
         histograms: merged,
         window_started_epoch_ms: trial.window_epoch_ms,
     })
@@ -160,6 +162,10 @@ pub(super) fn mean_cpu(rounds: &[Round<'_>]) -> CpuNanos {
         .iter()
         .map(|round| round.trial.cpu.ksoftirqd)
         .sum::<Option<u64>>();
+    let load = rounds
+        .iter()
+        .map(|round| round.trial.cpu.load_process)
+        .sum::<Option<u64>>();
     CpuNanos {
         busy: mean(|cpu| cpu.busy),
         user: mean(|cpu| cpu.user),
@@ -169,6 +175,6 @@ pub(super) fn mean_cpu(rounds: &[Round<'_>]) -> CpuNanos {
         steal: mean(|cpu| cpu.steal),
         ksoftirqd: ksoftirqd.map(|sum| sum / count.max(1)),
         server_process: mean(|cpu| cpu.server_process),
-        load_process: mean(|cpu| cpu.load_process),
+        load_process: load.map(|sum| sum / count.max(1)),
     }
 }

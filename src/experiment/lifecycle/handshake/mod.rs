@@ -15,7 +15,7 @@ use crate::experiment::doubt::Doubt;
 use crate::experiment::lifecycle::stage::on_stage;
 use crate::experiment::plan::CostPlan;
 use crate::experiment::ramp::climb_watched;
-use crate::experiment::trial::{self, Halves, Stage, TrialSpec, settled};
+use crate::experiment::trial::{self, Halves, Stage, TrialSpec};
 use crate::experiment::{ExperimentError, NetworkPath, Observer};
 use crate::measure::cpu::CpuSnapshot;
 use crate::os::established::Handshakes;
@@ -122,7 +122,7 @@ fn run(
     trial::wait_for_drain(stage)?;
     let mut halves = trial::start(stage, &spec, |_, _| {})?;
     let path = plan.cost.options.path;
-    let pids = halves.pids();
+    let pids = halves.both()?;
     let port = halves.port;
     let queues = in_network_of(pids.0, || Handshakes::open(port))??;
     let mut lookout = Lookout::begin(path.place(pids), queues)?;
@@ -156,13 +156,13 @@ fn open(
     lookout: &mut Lookout<'_>,
     record: &mut HandshakeRecord,
 ) -> Result<Counters, ExperimentError> {
-    let pids = halves.pids();
+    let pids = halves.both()?;
     let before = CpuSnapshot::take(pids.0, pids.1)?;
     halves.server.go(Phase::Open)?;
     halves.load.go(Phase::Open)?;
     let climbed = climb_watched(stage, spec, halves, lookout);
     record.cpu_ns = before.until(&CpuSnapshot::take(pids.0, pids.1)?)?;
-    let (server, load) = (settled(&mut halves.server)?, settled(&mut halves.load)?);
+    let (server, load) = (halves.server.settle()?, halves.load.settle()?);
     lookout.finish(load.totals.established)?;
     record.established_for_clients = load.totals.established;
     // The server's view has no connection in it whose last ACK was refused.

@@ -247,7 +247,10 @@ pub(super) fn total(parts: impl Iterator<Item = CpuNanos>) -> CpuNanos {
             (one, other) => Some(one.unwrap_or(0) + other.unwrap_or(0)),
         },
         server_process: sum.server_process + part.server_process,
-        load_process: sum.load_process + part.load_process,
+        load_process: match (sum.load_process, part.load_process) {
+            (None, None) => None,
+            (one, other) => Some(one.unwrap_or(0) + other.unwrap_or(0)),
+        },
     })
 }
 

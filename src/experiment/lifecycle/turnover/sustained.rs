@@ -10,7 +10,7 @@ use crate::clock::{Clock as _, MonotonicClock};
 use crate::experiment::ExperimentError;
 use crate::experiment::checks::errno_name;
 use crate::experiment::summary::{float, whole};
-use crate::experiment::trial::{self, Halves, Stage, TrialSpec, check_interrupt, settled};
+use crate::experiment::trial::{self, Halves, Stage, TrialSpec, check_interrupt};
 use crate::experiment::watch::observe;
 use crate::load::{Backoff, Jitter};
 use crate::os::established::count_time_wait;
@@ -46,18 +46,18 @@ pub(super) fn run(
     trial::wait_for_drain(stage)?;
     stage.sampler.next_trial();
     let mut halves = start(stage, plan, spec, ending)?;
-    let pids = halves.pids();
+    let pids = halves.both()?;
     open(stage, spec, &mut halves)?;
     halves.load.go(Phase::Window)?;
     if ending.by_server() {
         halves.server.go(Phase::Window)?;
     }
     trial::hold(stage, spec, &mut halves, "churn", WARM_UP)?;
-    let (server_before, load_before) = (settled(&mut halves.server)?, settled(&mut halves.load)?);
+    let (server_before, load_before) = (halves.server.settle()?, halves.load.settle()?);
     let before = Meters::read(pids)?;
     let held = hold(stage, spec, &mut halves, plan.sustained)?;
     let stretch = before.until(&Meters::read(pids)?)?;
-    let (server, load) = (settled(&mut halves.server)?, settled(&mut halves.load)?);
+    let (server, load) = (halves.server.settle()?, halves.load.settle()?);
     let time_wait = apart(&halves, count_time_wait)?;
     let closed = halves.load.go(Phase::Closed)?;
     halves.server.go(Phase::Closed)?;

@@ -52,7 +52,7 @@ fn measure(stage: &mut Stage<'_>, plan: &TurnoverPlan) -> Result<TimeWaitRecord,
         2 * FREED_WITHIN,
     );
     let mut halves = trial::start(stage, &spec, |_, _| {})?;
-    let pids = halves.pids();
+    let pids = halves.both()?;
     let listening = in_use(pids)?;
     trial::hold(stage, &spec, &mut halves, "settle", FREED_WITHIN)?;
     let before = slab_objects();

@@ -6,9 +6,8 @@
 use super::plan::{Ending, TurnoverPlan};
 use crate::bank::{Disturbance, Phase, Snapshot};
 use crate::clock::{Clock as _, MonotonicClock};
-use crate::control::{Order, Word};
+use crate::control::Order;
 use crate::experiment::network::NetworkPath;
-use crate::experiment::process::{Half, unexpected};
 use crate::experiment::trial::{self, Halves, Stage, TrialSpec, check_interrupt};
 use crate::experiment::watch::observe;
 use crate::experiment::{ExperimentError, StoppedAtMemory, ramp};
@@ -94,7 +93,7 @@ pub(super) fn run(
     trial::wait_for_drain(stage)?;
     stage.sampler.next_trial();
     let mut halves = trial::start(stage, spec, |_, _| {})?;
-    let pids = halves.pids();
+    let pids = halves.both()?;
     let listening = in_use(pids)?;
     let before = Meters::read(pids)?;
     let opened_in = open(stage, spec, &mut halves)?;
@@ -166,15 +165,11 @@ pub(super) fn open(
 /// Has the end that is to end the connections do so.
 pub(super) fn end_all(halves: &mut Halves, ending: Ending) -> Result<(), ExperimentError> {
     let abort = ending.with_reset();
-    let drop_all =
-        |half: &mut Half, role| match half.ask(&Order::Disturb(Disturbance::DropAll { abort }))? {
-            Word::Snapshot(_) => Ok(()),
-            _ => Err(unexpected(role, "a snapshot")),
-        };
+    let order = Order::Disturb(Disturbance::DropAll { abort });
     if ending.by_server() {
-        drop_all(&mut halves.server, "server")
+        halves.server.show(&order).map(drop)
     } else {
-        drop_all(&mut halves.load, "load")
+        halves.load.show(&order).map(drop)
     }
 }
 
@@ -201,7 +196,7 @@ pub(super) fn wait_until_gone(
         check_interrupt(stage)?;
         let late = MonotonicClock.now() - begun > GONE_WITHIN;
         // The dump that knows every state walks all sockets of the machine, so it comes last.
-        if late || in_use(halves.pids())? <= listening {
+        if late || in_use(halves.both()?)? <= listening {
             let left = apart(halves, count_connections)?;
             if late || left == (0, 0) {
                 return Ok(left.0 + left.1);
@@ -221,7 +216,7 @@ pub(super) fn apart(
     halves: &Halves,
     count: fn(u16) -> Result<Established, crate::os::OsError>,
 ) -> Result<(u64, u64), ExperimentError> {
-    let (server, load) = halves.pids();
+    let (server, load) = halves.both()?;
     let port = halves.port;
     let server = in_network_of(server, || count(port))??;
     let load = in_network_of(load, || count(port))??;
