@@ -5,7 +5,7 @@
 //! interval when the record compared just these two, and otherwise the widest one the two intervals
 //! allow.
 
-use super::{detection, fleet, format, lifecycle, scale, storm};
+use super::{detection, fleet, format, lifecycle, scale, shards, storm};
 use crate::record::{ArmRecord, Comparison, Estimate, Kind, Record};
 
 /// The sentences a reader must not miss, most important first.
@@ -37,6 +37,7 @@ pub(super) fn headline(record: &Record) -> Vec<String> {
                 .push("No arm but the control was measured: there is no cost to state.".into());
         }
     }
+    sentences.extend(shards::sentence(record));
     sentences
 }
 

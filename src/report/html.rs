@@ -17,7 +17,7 @@ pub(super) use script::fetches_nothing;
 use super::plot::{Plot, PlotError, plots};
 use super::rows::{CostTable, Row};
 use super::text::settings;
-use super::{detection, fleet, lifecycle, scale, storm};
+use super::{detection, fleet, lifecycle, scale, shards, storm};
 use crate::record::{ArmRecord, Comparison, Environment, Kind, Record, Rung};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::collections::BTreeMap;
@@ -106,6 +106,7 @@ fn body(record: &Record, plots: &[Plot]) -> Markup {
             (figure(plots, "cpu-per-event"))
             (cost_table(&CostTable::new(&record.arms, &record.comparisons)))
             (winners(&record.comparisons))
+            @for hosts in &shards::tables(&record.arms) { (grid(hosts)) }
         }
         @if let Some(rung) = &record.drop_free_rung { (drop_free(rung)) }
         (killed(record.arms.iter()))
@@ -120,7 +121,11 @@ fn body(record: &Record, plots: &[Plot]) -> Markup {
         section {
             h2 { "Where a connection's memory goes" }
             (figure(plots, "memory"))
-            p { "Kernel figures count both ends of a connection, since both live on this machine. "
+            p { @if record.arms.iter().any(shards::elsewhere) {
+                    "The load generators' ends and processes are on other hosts and in no figure here. "
+                } @else {
+                    "Kernel figures count both ends of a connection, since both live on this machine. "
+                }
                 "The unexplained rest is what the machine's free memory shrank by beyond the "
                 "other rows." }
         }

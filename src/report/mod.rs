@@ -40,6 +40,7 @@ mod lifecycle;
 mod plot;
 mod rows;
 mod scale;
+mod shards;
 mod storm;
 mod sums;
 mod text;

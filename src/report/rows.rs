@@ -5,9 +5,13 @@
 //! footnote that gives the record's own reason.
 
 use super::format::{self, ABSENT};
+use super::shards;
 use crate::record::{ArmRecord, Comparison, Drops, Estimate, HistogramRecord, MemoryPerConnection};
 use std::collections::BTreeSet;
 
+/// The row of a connection's whole memory, with both ends on this machine and with one.
+pub(super) const TOTAL_BOTH_ENDS: &str = "total, both ends";
+pub(super) const TOTAL_THIS_END: &str = "total, this end";
 /// The control's name in a record of one engine.
 pub(super) const CONTROL: &str = "none";
 
@@ -301,7 +305,12 @@ fn memory(builder: &mut Builder<'_>) -> Vec<Row> {
         "memory_total_bytes_per_connection",
         "total",
     ];
-    rows.push(builder.row("total, both ends", &keys, |arm| {
+    let total = if builder.any(shards::elsewhere) {
+        TOTAL_THIS_END
+    } else {
+        TOTAL_BOTH_ENDS
+    };
+    rows.push(builder.row(total, &keys, |arm| {
         arm.memory_bytes_per_connection.total.map(format::bytes)
     }));
     rows

@@ -7,8 +7,8 @@
 use super::answer;
 use super::format;
 use super::grid::{cells, draw, footnotes, header, markdown_line, wrap};
-use super::rows::{CostTable, Row};
-use super::{detection, fleet, lifecycle, scale, storm};
+use super::rows::{CostTable, Row, TOTAL_BOTH_ENDS, TOTAL_THIS_END};
+use super::{detection, fleet, lifecycle, scale, shards, storm};
 use crate::record::{Config, Kind, Record, Warning};
 use crate::units::HumanBytes;
 use std::fmt::Write as _;
@@ -36,6 +36,9 @@ pub fn table(record: &Record, width: Option<u16>) -> String {
     let whole = CostTable::new(&record.arms, &record.comparisons);
     text.push_str(&draw(&whole, width));
     text.push_str(&footnotes(&whole, paragraph));
+    for hosts in shards::tables(&record.arms) {
+        write!(text, "\n{}", draw(&hosts, width)).unwrap_or_default();
+    }
     text.push_str(&winners(record, paragraph));
     if let Some(rung) = &record.drop_free_rung {
         let title = format!(
@@ -64,15 +67,14 @@ pub fn effective_config(config: &Config) -> String {
     format::plain(&text)
 }
 
-const MEMORY_TOTAL: &str = "total, both ends";
-
 /// Rows a README has room for; the whole table stands in the report.
-const BRIEF: [&str; 11] = [
+const BRIEF: [&str; 12] = [
     "CPU per event",
     "CPU per connection-hour",
     "packets per event (model)",
     "wire bytes per connection-hour",
-    MEMORY_TOTAL,
+    TOTAL_BOTH_ENDS,
+    TOTAL_THIS_END,
     "RTT p50",
     "RTT p99",
     "RTT p99.9",
@@ -116,9 +118,9 @@ pub fn markdown_table(record: &Record) -> String {
             .into_iter()
             .map(absent)
             .collect();
-        if row.label == MEMORY_TOTAL {
+        if [TOTAL_BOTH_ENDS, TOTAL_THIS_END].contains(&row.label.as_str()) {
             // Its group's title is not in this table.
-            kept[0] = format!("memory per connection, {MEMORY_TOTAL}");
+            kept[0] = format!("memory per connection, {}", row.label);
         }
         line(kept);
     }
@@ -134,12 +136,6 @@ pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
             format::count(config.connections_asked)
         ),
         None => format::count(config.connections),
-    };
-    let cores = |list: &[usize]| {
-        list.iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
     };
     let ramp = config.ramp_rate_per_second.map_or_else(
         || "as fast as the in-flight cap lets them".to_owned(),
@@ -191,11 +187,23 @@ pub(super) fn settings(config: &Config) -> Vec<(&'static str, String)> {
         ("phases", config.phases.clone()),
         ("timers", timers),
         ("server cores", cores(&config.server_cores)),
-        ("load cores", cores(&config.load_cores)),
+        (
+            "load cores",
+            if config.path == "fleet" {
+                "on other hosts".to_owned()
+            } else {
+                cores(&config.load_cores)
+            },
+        ),
         ("rings", config.ring_plan.clone()),
         ("congestion control", config.congestion_control.clone()),
         ("seed", config.seed.to_string()),
     ]
+}
+
+fn cores(list: &[usize]) -> String {
+    let numbers: Vec<String> = list.iter().map(ToString::to_string).collect();
+    numbers.join(", ")
 }
 
 fn winners(record: &Record, width: usize) -> String {
@@ -284,7 +292,7 @@ mod tests {
             rows.iter().all(|row| row.matches('|').count() == 7),
             "{text}"
         );
-        for brief in BRIEF {
+        for brief in BRIEF.into_iter().filter(|row| *row != TOTAL_THIS_END) {
             assert!(text.contains(&format!("{brief} |")), "{brief}: {text}");
         }
         assert!(!text.contains('¹'), "{text}");

@@ -11,6 +11,7 @@ use crate::record::{ArmRecord, Estimate, Record};
 use crate::report::csv::field;
 use crate::report::format::{self, float, float_i};
 use crate::report::rows::OWNERS;
+use crate::report::shards;
 use plotters::element::{PathElement, Rectangle, Text};
 use plotters::prelude::{Cartesian2d, ChartBuilder, ChartContext, SVGBackend};
 use plotters::style::text_anchor::{HPos, VPos};
@@ -134,7 +135,11 @@ pub(super) fn memory(record: &Record) -> Result<Option<Plot>, PlotError> {
             .any(|(_, parts)| parts.iter().any(|p| p.0 == owner))
     };
     let sum = |parts: &[(usize, f64)]| parts.iter().map(|part| part.1).sum::<f64>();
-    let title = "Memory per connection, both ends";
+    let title = if record.arms.iter().any(shards::elsewhere) {
+        "Memory per connection, the server's end"
+    } else {
+        "Memory per connection, both ends"
+    };
     let said = bars
         .iter()
         .map(|(arm, parts)| format!("{} {}", arm.name, format::bytes(format::whole(sum(parts)))));
