@@ -82,7 +82,8 @@ fn said(names: &[String], say: impl Fn(String) -> Warning) -> Option<Warning> {
     (!names.is_empty()).then(|| say(some_of(names)))
 }
 
-/// Asked for, established, held: the same number on every host.
+/// Asked for, established, held: the same number on every host, and none lost on the way: a connection that came back was
+/// not held.
 fn not_held(fleet: &FleetRecord) -> Option<Warning> {
     let loads = fleet.loads.iter().filter_map(|load| {
         let numbers = [
@@ -91,7 +92,9 @@ fn not_held(fleet: &FleetRecord) -> Option<Warning> {
             load.connections_held_at_end,
         ];
         let kernel = load.kernel_held.filter(|held| *held < numbers[2]);
-        let whole = numbers[0] == numbers[1] && numbers[1] == numbers[2] && kernel.is_none();
+        let lost = load.connections_lost.values().any(|count| *count > 0);
+        let same = numbers[0] == numbers[1] && numbers[1] == numbers[2];
+        let whole = same && !lost && kernel.is_none();
         (!whole).then(|| short(load, numbers, kernel))
     });
     let names: Vec<String> = loads.collect();
@@ -114,6 +117,10 @@ fn short(load: &LoadHost, [asked, established, held]: [u64; 3], kernel: Option<u
         HumanCount(established),
         HumanCount(held)
     );
+    if load.reconnects_established > 0 {
+        let back = HumanCount(load.reconnects_established);
+        write!(text, " after {back} reconnects").unwrap_or_default();
+    }
     if let Some(kernel) = kernel {
         write!(text, ", its kernel holds {}", HumanCount(kernel)).unwrap_or_default();
     }

@@ -30,6 +30,7 @@ pub fn together(
     Ok(FleetTotals {
         connections_asked: sum(|load| load.connections_asked),
         connections_established: sum(|load| load.connections_established),
+        reconnects_established: sum(|load| load.reconnects_established),
         connections_held_at_end: sum(|load| load.connections_held_at_end),
         connections_lost: by_key(loads, |load| &load.connections_lost),
         connects_failed: by_key(loads, |load| &load.connects_failed),

@@ -103,9 +103,12 @@ pub struct LoadHost {
     pub source_addresses: Vec<String>,
     /// Its own share of the connections.
     pub connections_asked: u64,
-    /// Connects that were answered.
+    /// First connects that were answered; those that came back are not in it.
     pub connections_established: u64,
-    /// Still there when the window had closed, by its own count.
+    /// Connects that were answered of those that had been lost before, where they reconnect.
+    #[serde(default)]
+    pub reconnects_established: u64,
+    /// Still there when the window had closed, by its own count; those that came back are in it.
     pub connections_held_at_end: u64,
     /// Established sockets of its kernel then, where they can be told from others'.
     pub kernel_held: Option<u64>,
@@ -167,8 +170,11 @@ pub struct ServerHost {
 pub struct FleetTotals {
     /// Shares of the connections.
     pub connections_asked: u64,
-    /// Connects that were answered.
+    /// First connects that were answered.
     pub connections_established: u64,
+    /// Connects that were answered of those that had been lost before.
+    #[serde(default)]
+    pub reconnects_established: u64,
     /// Still there when the windows had closed.
     pub connections_held_at_end: u64,
     /// Lost by cause.

@@ -77,7 +77,10 @@ pub fn load_row(
         shard,
         source_addresses: sources,
         connections_asked: asked,
-        connections_established: totals.established - totals.reconnects_established,
+        connections_established: totals
+            .established
+            .saturating_sub(totals.reconnects_established),
+        reconnects_established: totals.reconnects_established,
         connections_held_at_end: totals.open,
         kernel_held: kernel(&mut host, held),
         connections_lost: lost(totals),
@@ -223,7 +226,8 @@ mod tests {
     fn snapshot() -> Snapshot {
         let mut snapshot = Snapshot::default();
         let totals = &mut snapshot.totals;
-        (totals.open, totals.established) = (97, 100);
+        (totals.open, totals.established) = (98, 101);
+        totals.reconnects_established = 1;
         totals.closed(CloseCause::Reset);
         totals.closed(CloseCause::Drained);
         totals.connects_failed.insert(libc::ECONNREFUSED, 5);
@@ -258,6 +262,10 @@ mod tests {
         )
         .unwrap();
         assert_eq!((row.shard, row.connections_asked), (3, 105));
+        assert_eq!(
+            (row.connections_established, row.reconnects_established),
+            (100, 1)
+        );
         assert_eq!(
             row.connections_lost,
             BTreeMap::from([("reset".to_owned(), 1)])

@@ -15,14 +15,20 @@ pub(super) fn of_connections(fleet: &FleetRecord) -> Option<Warning> {
         .as_ref()
         .filter(|_| missing(fleet).is_empty())?;
     let sum = |of: fn(&LoadHost) -> u64| fleet.loads.iter().map(of).fold(0, u64::saturating_add);
-    let established = sum(|load| load.connections_established);
+    let back = sum(|load| load.reconnects_established);
+    let established = sum(|load| load.connections_established).saturating_add(back);
     let held = sum(|load| load.connections_held_at_end);
     let mut found = Vec::new();
     if server.connections_accepted != established {
         found.push(format!(
-            "accepted {} connections where the load generators established {}",
+            "accepted {} connections where the load generators established {}{}",
             HumanCount(server.connections_accepted),
-            HumanCount(established)
+            HumanCount(established),
+            if back == 0 {
+                String::new()
+            } else {
+                format!(", {} reconnects among them", HumanCount(back))
+            }
         ));
     }
     if server.connections_held_at_end != held {

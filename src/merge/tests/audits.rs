@@ -37,6 +37,36 @@ fn connections_that_are_not_there_make_the_run_invalid_and_name_the_host() {
 }
 
 #[test]
+fn a_connection_that_came_back_was_not_held() {
+    let mut records = bundles();
+    change(&mut records[1], |load| {
+        load.connections_lost = [("reset".to_owned(), 100)].into();
+        load.reconnects_established = 100;
+    });
+    let server = fleet(&mut records[4]).server.as_mut().unwrap();
+    server.connections_accepted += 100;
+    let record = whole(&records);
+    assert!(!record.valid);
+    let said = &warned(&record, "hosts-not-held").message;
+    let expected = "shard 1 on node-1 asked for 2,500, established 2,500, held 2,500 after 100 reconnects (reset × 100)";
+    assert!(said.contains(expected), "{said}");
+    assert!(!codes(&record).contains(&"server-counts-differ"));
+    let sums = &record.fleet.as_ref().unwrap().together;
+    assert_eq!(sums.reconnects_established, 100);
+    let server = fleet(&mut records[4]).server.as_mut().unwrap();
+    server.connections_accepted -= 1;
+    let record = whole(&records);
+    let differ = warned(&record, "server-counts-differ");
+    assert!(
+        differ.invalidates
+            && differ
+                .message
+                .contains("established 10,100, 100 reconnects"),
+        "{differ:?}"
+    );
+}
+
+#[test]
 fn a_look_at_the_servers_port_is_only_a_warning() {
     let mut records = bundles();
     fleet(&mut records[4])

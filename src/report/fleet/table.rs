@@ -141,6 +141,10 @@ impl Sides<'_> {
                 |server| counted(server.connections_held_at_end),
             ),
         ];
+        if sums.reconnects_established > 0 {
+            let back = counted(sums.reconnects_established);
+            rows.push(self.row(notes, "reconnected", back, |_| nothing()));
+        }
         let none = BTreeMap::new();
         let server = self.server.map_or(&none, |server| &server.connections_lost);
         let mut causes: Vec<&String> = sums.connections_lost.keys().chain(server.keys()).collect();

@@ -28,6 +28,16 @@ fn the_answer_tells_connections_tail_cost_and_overlap() {
     }
     let fleet = fleet_of(&mut record);
     fleet.together.connections_held_at_end = 10_000;
+    fleet.together.reconnects_established = 40;
+    let text = said(&record);
+    assert!(
+        text.contains("all established, but 40 lost on the way and 40 opened anew."),
+        "{text}"
+    );
+    let table = rendered(&record, Some(120));
+    assert!(table.contains("reconnected"), "{table}");
+    let fleet = fleet_of(&mut record);
+    fleet.together.connections_lost.clear();
     fleet.together.overlap_ns = None;
     fleet.shards = 9;
     let text = said(&record);
