@@ -37,10 +37,20 @@ pub fn together(
         heartbeats_sent: sum(|load| load.heartbeats_sent),
         heartbeats_received: sum(|load| load.heartbeats_received),
         acks_received: sum(|load| load.acks_received),
-        probes_attempted: sum(|load| load.probes_attempted),
+        probes_attempted: probes(loads),
         overlap_ns,
         histograms: histograms(loads)?,
     })
+}
+
+/// `None` unless all are known.
+fn probes(loads: &[LoadHost]) -> Option<u64> {
+    let (first, others) = loads.split_first()?;
+    others
+        .iter()
+        .try_fold(first.probes_attempted?, |sum, load| {
+            Some(sum.saturating_add(load.probes_attempted?))
+        })
 }
 
 fn by_key(

@@ -260,8 +260,15 @@ impl Subject<'_> {
     /// By the server's counts, and without it by the load generators'.
     fn events_per_second(&self) -> Option<f64> {
         let fleet = self.fleet;
+        let known_of_loads = |of: fn(&LoadHost) -> Option<u64>| {
+            sum(loads(fleet).map(|load| per_second(&load.host, of(load)?)))
+        };
         let of_loads = |of: fn(&LoadHost) -> u64| {
             sum(loads(fleet).map(|load| per_second(&load.host, of(load))))
+        };
+        let known_of_server = |of: fn(&ServerHost) -> Option<u64>| {
+            let server = fleet.server.as_ref()?;
+            per_second(&server.host, of(server)?)
         };
         let of_server = |of: fn(&ServerHost) -> u64| {
             let server = fleet.server.as_ref()?;
@@ -271,11 +278,11 @@ impl Subject<'_> {
             let server = self
                 .side
                 .server()
-                .then(|| of_server(|one| one.probes_attempted));
+                .then(|| known_of_server(|one| one.probes_attempted));
             let loads = self
                 .side
                 .client()
-                .then(|| of_loads(|one| one.probes_attempted));
+                .then(|| known_of_loads(|one| one.probes_attempted));
             return sum([server, loads].into_iter().flatten());
         }
         match self.arm {

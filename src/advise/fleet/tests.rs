@@ -302,6 +302,7 @@ fn invented_run(arm: &str, packets_per_event: u64) -> (FleetRecord, Config) {
         connections_asked: 10_000,
         acks_received: 250_000,
         heartbeats_sent: 250_000,
+        probes_attempted: Some(0),
         ..LoadHost::default()
     };
     let server = ServerHost {
@@ -317,7 +318,7 @@ fn invented_run(arm: &str, packets_per_event: u64) -> (FleetRecord, Config) {
         },
         connections_held_at_end: 40_000,
         heartbeats_received: 500_000,
-        probes_attempted: 500_000,
+        probes_attempted: Some(500_000),
         memory_bytes_per_connection: MemoryPerConnection {
             server_user: Some(55),
             kernel_sockets: Some(7_500),
@@ -422,6 +423,10 @@ fn probes_count_at_the_ends_that_send_them() {
     config.keepalive_side = KeepaliveSide::Both.name().to_owned();
     let both = checked(&fleet, &config, true).unwrap();
     assert!(near(ratio(&both, "events"), 0.5));
+    let mut unknown = fleet.clone();
+    unknown.loads[1].probes_attempted = None;
+    let unknown = checked(&unknown, &config, true).unwrap();
+    assert!(unknown.absent.contains_key("events"), "{unknown:?}");
 }
 
 #[test]

@@ -67,6 +67,18 @@ fn a_connection_that_came_back_was_not_held() {
 }
 
 #[test]
+fn probes_are_a_sum_only_when_all_are_known() {
+    let mut records = bundles();
+    for record in &mut records[..4] {
+        change(record, |load| load.probes_attempted = Some(7));
+    }
+    let sum = |records: &[Record]| whole(records).fleet.unwrap().together.probes_attempted;
+    assert_eq!(sum(&records), Some(28));
+    change(&mut records[2], |load| load.probes_attempted = None);
+    assert_eq!(sum(&records), None);
+}
+
+#[test]
 fn a_look_at_the_servers_port_is_only_a_warning() {
     let mut records = bundles();
     fleet(&mut records[4])

@@ -104,7 +104,7 @@ fn latency(fleet: &FleetRecord) -> Option<String> {
 /// What one event at the server is, and how many there were in its window.
 fn events(fleet: &FleetRecord, server: &ServerHost) -> Option<(&'static str, u64)> {
     let (word, events) = match fleet.arm.as_str() {
-        arm if arm.starts_with("keepalive") => ("attempted probe", server.probes_attempted),
+        arm if arm.starts_with("keepalive") => ("attempted probe", server.probes_attempted?),
         "heartbeat-push" => ("heartbeat sent", server.heartbeats_sent),
         _ => ("heartbeat received", server.heartbeats_received),
     };

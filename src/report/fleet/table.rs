@@ -167,7 +167,7 @@ impl Sides<'_> {
         type Pick = fn(&ServerHost) -> u64;
         let sums = &self.fleet.together;
         let server = self.server;
-        let lines: [(&str, Option<u64>, Option<Pick>); 5] = [
+        let lines: [(&str, Option<u64>, Option<Pick>); 4] = [
             (
                 "heartbeats sent",
                 Some(sums.heartbeats_sent),
@@ -184,11 +184,6 @@ impl Sides<'_> {
                 Some(sums.acks_received),
                 Some(|s| s.acks_received),
             ),
-            (
-                "probes attempted",
-                Some(sums.probes_attempted),
-                Some(|s| s.probes_attempted),
-            ),
         ];
         let mut rows = Vec::new();
         for (label, loads, pick) in lines {
@@ -201,7 +196,34 @@ impl Sides<'_> {
                 pick.map_or_else(nothing, |pick| counted(pick(server)))
             }));
         }
+        rows.extend(self.probes(notes));
         rows
+    }
+
+    /// Nothing where no end is known to have sent any and none should.
+    fn probes(&self, notes: &mut Vec<String>) -> Option<Row> {
+        let sum = self.fleet.together.probes_attempted;
+        let of_server = self.server.and_then(|server| server.probes_attempted);
+        let silent =
+            !["keepalive", "keepalive-user-timeout", "both"].contains(&self.fleet.arm.as_str());
+        if silent && sum.unwrap_or(0) == 0 && of_server.unwrap_or(0) == 0 {
+            return None;
+        }
+        let mut unknown = self.fleet.loads.iter();
+        let unknown = unknown.find(|load| load.probes_attempted.is_none());
+        let loads = unknown.map_or_else(
+            || sum.map_or_else(nothing, counted),
+            |load| told(&load.host, "probes_attempted", None, format::count),
+        );
+        let row = self.row(notes, "probes attempted", loads, |server| {
+            told(
+                &server.host,
+                "probes_attempted",
+                server.probes_attempted,
+                format::count,
+            )
+        });
+        Some(row)
     }
 
     fn latency(&self, notes: &mut Vec<String>, name: &str) -> Vec<Row> {

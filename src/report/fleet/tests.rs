@@ -119,6 +119,30 @@ fn every_host_has_a_row_and_every_absent_figure_a_reason() {
 }
 
 #[test]
+fn probes_that_cannot_be_told_say_why() {
+    let mut record = fixture::record();
+    let labels = |record: &Record| {
+        let table = table::sums(record.fleet.as_ref().unwrap());
+        let rows = table.groups.into_iter().flat_map(|group| group.rows);
+        let rows = rows.filter(|row| row.label == "probes attempted");
+        let cells: Vec<String> = rows
+            .flat_map(|row| row.cells)
+            .map(|cell| cell.text)
+            .collect();
+        (cells, table.notes)
+    };
+    assert!(labels(&record).0.is_empty());
+    let fleet = fleet_of(&mut record);
+    fleet.arm = "keepalive".to_owned();
+    fleet.server.as_mut().unwrap().probes_attempted = Some(70);
+    let absent = &mut fleet.loads[0].host.absent;
+    absent.insert("probes_attempted".to_owned(), "not its own".to_owned());
+    let (cells, notes) = labels(&record);
+    assert_eq!(cells, [format::ABSENT, "70"]);
+    assert!(notes.contains(&"not its own".to_owned()), "{notes:?}");
+}
+
+#[test]
 fn the_terminal_keeps_its_width_and_tells_warnings_and_verdict() {
     for record in [fixture::record(), load(1), server()] {
         for width in [40_u16, 60, 80, 120] {
