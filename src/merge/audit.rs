@@ -8,7 +8,7 @@ mod counts;
 
 use super::fit::shards_in_words;
 use super::overlap::{Overlap, overlap};
-use super::{hosts, load_name, missing};
+use super::{hosts, load_name, missing, server_name};
 use crate::record::{Config, FleetHost, FleetRecord, LoadHost, Warning};
 use crate::units::{HumanCount, HumanNanos};
 use std::collections::{BTreeMap, BTreeSet};
@@ -299,7 +299,7 @@ fn lagged(fleet: &FleetRecord, config: &Config) -> Option<Warning> {
         .filter(|(_, lag)| late(*lag))
         .map(|lag| format!("{} late (p99)", with_span(lag)))
         .collect();
-    broken.extend(fleet.loads.iter().filter_map(|load| fewer(load, config)));
+    broken.extend(fewer(fleet, config));
     let invalidates = !broken.is_empty();
     let far = far.iter().filter(|(_, lag)| !late(*lag));
     let names: Vec<String> = broken
@@ -316,22 +316,52 @@ fn lagged(fleet: &FleetRecord, config: &Config) -> Option<Warning> {
     })
 }
 
-/// `load` sent less than 95 of a hundred heartbeats due; nothing where it sends none.
-fn fewer(load: &LoadHost, config: &Config) -> Option<String> {
-    let window = load.host.window.as_ref()?;
+/// Hosts that sent less than 95 of a hundred heartbeats due. Whether a host is to send any is the arm's matter: one that is
+/// and sends none has kept nothing.
+fn fewer(fleet: &FleetRecord, config: &Config) -> Vec<String> {
+    let loads = fleet.loads.iter().map(|load| {
+        let sent = (load.connections_held_at_end, load.heartbeats_sent);
+        (load_name(load), &load.host, sent)
+    });
+    let server = fleet.server.iter().map(|server| {
+        let sent = (server.connections_held_at_end, server.heartbeats_sent);
+        (server_name(server), &server.host, sent)
+    });
+    let senders: Vec<(String, &FleetHost, (u64, u64))> = match fleet.arm.as_str() {
+        "heartbeat" | "heartbeat-oneway" | "both" => loads.collect(),
+        "heartbeat-push" => server.collect(),
+        _ => Vec::new(),
+    };
+    let few = senders
+        .into_iter()
+        .filter_map(|(name, host, (held, sent))| {
+            let window = host.window.as_ref()?;
+            let due = due(held, window.length_ns, config)?;
+            // One at the window's edge is nobody's fault.
+            (u128::from(sent.saturating_add(1)) * 100 < due * 95).then(|| {
+                format!(
+                    "{name} sent {} heartbeats of {} due",
+                    HumanCount(sent),
+                    HumanCount(u64::try_from(due).unwrap_or(u64::MAX))
+                )
+            })
+        });
+    few.collect()
+}
+
+/// Heartbeats that `connections` owe in a window: so many intervals as it is long, of which a part of one counts only where
+/// heartbeats are spread over the interval.
+fn due(connections: u64, window_ns: u64, config: &Config) -> Option<u128> {
     let interval_ns = config.heartbeat_interval_ms.saturating_mul(1_000_000);
-    if load.heartbeats_sent == 0 || interval_ns == 0 {
+    let (connections, window) = (u128::from(connections), u128::from(window_ns));
+    let interval = u128::from(interval_ns);
+    if interval == 0 {
         return None;
     }
-    let due = u128::from(load.connections_held_at_end) * u128::from(window.length_ns)
-        / u128::from(interval_ns);
-    (u128::from(load.heartbeats_sent) * 100 < due * 95).then(|| {
-        format!(
-            "{} sent {} heartbeats of {} due",
-            load_name(load),
-            HumanCount(load.heartbeats_sent),
-            HumanCount(u64::try_from(due).unwrap_or(u64::MAX))
-        )
+    Some(if config.phases == "aligned" {
+        connections * (window / interval)
+    } else {
+        connections * window / interval
     })
 }
 

@@ -138,6 +138,57 @@ fn a_host_that_is_late_drops_or_stops_is_named() {
 }
 
 #[test]
+fn a_host_that_sends_no_heartbeat_at_all_is_named() {
+    let mut records = bundles();
+    change(&mut records[1], |load| load.heartbeats_sent = 0);
+    let record = whole(&records);
+    let lagged = warned(&record, "host-lagged");
+    let said = "shard 1 on node-1 sent 0 heartbeats of 50,000 due";
+    assert!(
+        lagged.invalidates && lagged.message.contains(said),
+        "{lagged:?}"
+    );
+    // Where the server is to send them, it owes those of all.
+    let mut records = bundles();
+    for record in &mut records {
+        fleet(record).arm = "heartbeat-push".to_owned();
+    }
+    let record = whole(&records);
+    let said = &warned(&record, "host-lagged").message;
+    assert!(
+        said.contains("the server on hub sent 0 heartbeats of 200,000 due"),
+        "{said}"
+    );
+    assert!(!said.contains("node-1"), "{said}");
+    for record in &mut records {
+        fleet(record).arm = "none".to_owned();
+    }
+    let lagged = whole(&records);
+    let lagged = warned(&lagged, "host-lagged");
+    assert!(!lagged.invalidates, "nobody owes any: {lagged:?}");
+}
+
+#[test]
+fn aligned_heartbeats_owe_whole_intervals_alone() {
+    let mut records = bundles();
+    for record in &mut records {
+        record.config.phases = "aligned".to_owned();
+        // Two thirds of the interval.
+        record.config.heartbeat_interval_ms = WINDOW / 1_000_000 * 3 / 2;
+    }
+    change(&mut records[1], |load| load.heartbeats_sent = 0);
+    let record = whole(&records);
+    let owed = "heartbeats of";
+    let found = record.warnings.iter();
+    assert!(!found.clone().any(|one| one.message.contains(owed)));
+    for record in &mut records {
+        record.config.phases = "staggered".to_owned();
+    }
+    let said = warned(&whole(&records), "host-lagged").message.clone();
+    assert!(said.contains("sent 0 heartbeats of 1,666 due"), "{said}");
+}
+
+#[test]
 fn a_record_marked_partial_says_so_in_its_hosts_row() {
     let mut records = bundles();
     records[0].partial = true;
