@@ -97,7 +97,17 @@ fn not_held(fleet: &FleetRecord) -> Option<Warning> {
         let whole = same && !lost && kernel.is_none();
         (!whole).then(|| short(load, numbers, kernel))
     });
-    let names: Vec<String> = loads.collect();
+    let server = fleet.server.as_ref().and_then(|server| {
+        let held = server.connections_held_at_end;
+        let kernel = server.kernel_held.filter(|kernel| *kernel < held)?;
+        Some(format!(
+            "{} held {}, its kernel holds {}",
+            server_name(server),
+            HumanCount(held),
+            HumanCount(kernel)
+        ))
+    });
+    let names: Vec<String> = loads.chain(server).collect();
     said(&names, |names| {
         warning(
             "hosts-not-held",

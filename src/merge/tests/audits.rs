@@ -34,6 +34,25 @@ fn connections_that_are_not_there_make_the_run_invalid_and_name_the_host() {
             .message
             .contains("its kernel holds 2,499")
     );
+    let mut records = bundles();
+    let of_server = |records: &mut Vec<Record>, kernel| {
+        fleet(&mut records[4]).server.as_mut().unwrap().kernel_held = kernel;
+    };
+    of_server(&mut records, Some(9_999));
+    let record = whole(&records);
+    let said = warned(&record, "hosts-not-held");
+    assert!(
+        said.invalidates
+            && said
+                .message
+                .contains("the server on hub held 10,000, its kernel holds 9,999"),
+        "{said:?}"
+    );
+    // More may be of others, and what could not be counted is no doubt.
+    for kernel in [Some(10_001), None] {
+        of_server(&mut records, kernel);
+        assert!(whole(&records).valid);
+    }
 }
 
 #[test]
