@@ -108,7 +108,7 @@ pub fn load_row(
 /// As [`load_row`].
 pub fn server_row(
     spec: &HostSpec,
-    (memory, memory_absent): (MemoryPerConnection, BTreeMap<String, String>),
+    (mut memory, memory_absent): (MemoryPerConnection, BTreeMap<String, String>),
     held: &Held<'_>,
 ) -> Result<ServerHost, HistogramError> {
     let mut host = host(spec, held);
@@ -118,6 +118,7 @@ pub fn server_row(
         "cpu_ns.load_process",
     );
     host.absent.extend(memory_absent);
+    drown(&mut memory, &mut host.absent);
     let totals = &held.before.totals;
     let window = held.last.window.clone().unwrap_or_default();
     Ok(ServerHost {
@@ -189,6 +190,29 @@ fn forget(host: &mut FleetHost, place: fn(&mut CpuNanos) -> &mut u64, key: &str)
     if let Some(cpu) = &mut host.cpu_ns {
         *place(cpu) = 0;
         host.absent.insert(key.to_owned(), ELSEWHERE.to_owned());
+    }
+}
+
+/// Leaves out what the whole machine's free memory shrank by where more of it has no owner than has: then it is mostly of
+/// other things than connections, and a figure per connection would be none.
+fn drown(memory: &mut MemoryPerConnection, absent: &mut BTreeMap<String, String>) {
+    let parts = [
+        memory.server_user,
+        memory.kernel_sockets,
+        memory.kernel_io_uring,
+    ];
+    let named: u64 = parts.into_iter().flatten().sum();
+    let Some(remainder) = memory.remainder.filter(|rest| rest.unsigned_abs() > named) else {
+        return;
+    };
+    let reason = format!(
+        "the whole machine's free memory changed by {remainder} bytes per connection that have no owner, more than the \
+         {named} that have one: too few connections to tell from other changes"
+    );
+    (memory.total, memory.remainder) = (None, None);
+    for key in ["total", "remainder"] {
+        let key = format!("memory_bytes_per_connection.{key}");
+        absent.entry(key).or_insert_with(|| reason.clone());
     }
 }
 
@@ -408,6 +432,41 @@ mod tests {
         assert_eq!(probes_left(Ok(98), one), [None, own, None]);
         let beats = ("heartbeat", "both", "network");
         assert_eq!(probes_left(Ok(98), beats), [None; 3]);
+    }
+
+    #[test]
+    fn a_total_that_is_mostly_nobodys_is_left_out() {
+        let row = |remainder, total| {
+            let memory = MemoryPerConnection {
+                server_user: Some(100),
+                kernel_sockets: Some(3_800),
+                kernel_io_uring: Some(100),
+                remainder: Some(remainder),
+                total,
+                ..MemoryPerConnection::default()
+            };
+            let snapshot = snapshot();
+            let held = held(&snapshot, None);
+            server_row(&HostSpec::default(), (memory, BTreeMap::new()), &held).unwrap()
+        };
+        let plain = row(4_000, Some(8_000));
+        assert_eq!(plain.memory_bytes_per_connection.total, Some(8_000));
+        assert!(
+            !plain
+                .host
+                .absent
+                .contains_key("memory_bytes_per_connection.total")
+        );
+        for (remainder, total) in [(14_000_000, Some(14_004_000)), (-4_001, None)] {
+            let row = row(remainder, total);
+            let memory = row.memory_bytes_per_connection;
+            assert_eq!((memory.total, memory.remainder), (None, None));
+            assert_eq!(memory.kernel_sockets, Some(3_800));
+            for key in ["total", "remainder"] {
+                let reason = &row.host.absent[&format!("memory_bytes_per_connection.{key}")];
+                assert!(reason.contains("no owner"), "{reason}");
+            }
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 const ALL: &str = "load generators";
 const SERVER: &str = "server";
+const UNMEASURED: &str = "it was not measured on that host";
 
 /// What stands in a cell.
 #[derive(Clone)]
@@ -53,7 +54,7 @@ fn nothing() -> Figure {
 fn told<T>(host: &FleetHost, key: &str, figure: Option<T>, show: impl Fn(T) -> String) -> Figure {
     let why = || {
         let given = host.absent.get(key).cloned();
-        given.unwrap_or_else(|| "it was not measured on that host".to_owned())
+        given.unwrap_or_else(|| UNMEASURED.to_owned())
     };
     figure.map_or_else(
         || Figure::Absent(why()),
@@ -254,6 +255,21 @@ impl Sides<'_> {
         rows.collect()
     }
 
+    /// Why there is no CPU per event.
+    fn no_cost(&self, server: &ServerHost) -> String {
+        let said = |key: &str| server.host.absent.get(key).cloned();
+        let reason = if self.fleet.arm == "none" {
+            Some("the mechanism `none` sends nothing, so there is no event".to_owned())
+        } else if server.host.cpu_ns.is_none() {
+            said("cpu_ns")
+        } else if self.fleet.arm.starts_with("keepalive") && server.probes_attempted.is_none() {
+            said("probes_attempted")
+        } else {
+            Some("the server counted no event in its window".to_owned())
+        };
+        reason.unwrap_or_else(|| UNMEASURED.to_owned())
+    }
+
     fn machine(&self, notes: &mut Vec<String>) -> Vec<Row> {
         let Some(server) = self.server else {
             return Vec::new();
@@ -262,11 +278,12 @@ impl Sides<'_> {
         let cpu = host.cpu_ns;
         let memory = server.memory_bytes_per_connection;
         let per_event = gross(self.fleet, server);
-        let label = per_event.map_or_else(
-            || "CPU per event, gross".to_owned(),
-            |(word, _)| format!("CPU per {word}, gross"),
-        );
+        let event = per_event.map_or("event", |(word, _)| word);
+        let label = format!("CPU per {event}, gross");
         let bytes = |key: &str, figure: Option<u64>| told(host, key, figure, format::bytes);
+        let memory_of = |key: &str, figure: Option<u64>| {
+            bytes(&format!("memory_bytes_per_connection.{key}"), figure)
+        };
         let lines = [
             (
                 "CPU busy, of all cores".to_owned(),
@@ -274,9 +291,10 @@ impl Sides<'_> {
             ),
             (
                 label,
-                told(host, "cpu_ns_per_event", per_event, |(_, each)| {
-                    format::span(each)
-                }),
+                per_event.map_or_else(
+                    || Figure::Absent(self.no_cost(server)),
+                    |(_, each)| Figure::There(format::span(each)),
+                ),
             ),
             (
                 "CPU of the process".to_owned(),
@@ -304,19 +322,19 @@ impl Sides<'_> {
             ),
             (
                 "memory per connection, process".to_owned(),
-                bytes("server_user", memory.server_user),
+                memory_of("server_user", memory.server_user),
             ),
             (
                 "memory per connection, sockets".to_owned(),
-                bytes("kernel_sockets", memory.kernel_sockets),
+                memory_of("kernel_sockets", memory.kernel_sockets),
             ),
             (
                 "memory per connection, io_uring".to_owned(),
-                bytes("kernel_io_uring", memory.kernel_io_uring),
+                memory_of("kernel_io_uring", memory.kernel_io_uring),
             ),
             (
                 "memory per connection, total".to_owned(),
-                bytes("total", memory.total),
+                memory_of("total", memory.total),
             ),
         ];
         let lines = lines.into_iter();

@@ -1,6 +1,7 @@
 //! A fleet's sentences, tables and page against its record.
 
 use super::*;
+use crate::record::MemoryPerConnection;
 use crate::record::fixture::{load, server};
 use crate::report::html::fetches_nothing;
 use crate::report::{html, markdown_table, plots, table as rendered};
@@ -116,6 +117,29 @@ fn every_host_has_a_row_and_every_absent_figure_a_reason() {
             "its clock was never compared with the others'"
         ]
     );
+}
+
+#[test]
+fn the_servers_absent_figures_say_why() {
+    let mut record = fixture::record();
+    let fleet = fleet_of(&mut record);
+    fleet.arm = "none".to_owned();
+    let server = fleet.server.as_mut().unwrap();
+    (server.heartbeats_received, server.acks_sent) = (0, 0);
+    let mut expected = vec!["the mechanism `none` sends nothing, so there is no event".to_owned()];
+    server.memory_bytes_per_connection = MemoryPerConnection::default();
+    for key in ["server_user", "kernel_sockets", "kernel_io_uring", "total"] {
+        let reason = format!("{key} was hidden");
+        let key = format!("memory_bytes_per_connection.{key}");
+        server.host.absent.insert(key, reason.clone());
+        expected.push(reason);
+    }
+    let notes = table::sums(record.fleet.as_ref().unwrap()).notes;
+    assert_eq!(notes, expected);
+    let fleet = fleet_of(&mut record);
+    fleet.arm = "heartbeat".to_owned();
+    let notes = table::sums(record.fleet.as_ref().unwrap()).notes;
+    assert_eq!(notes[0], "the server counted no event in its window");
 }
 
 #[test]
