@@ -195,6 +195,47 @@ fn absent_server(fleet: &FleetRecord) -> Option<Warning> {
     })
 }
 
+/// Clocks that were never compared: those at `places`.
+fn unplaced(all: &[(String, &FleetHost)], places: &[usize]) -> Warning {
+    if let Some((earlier, later)) = apart_by_word(all) {
+        return warning(
+            "windows-apart",
+            true,
+            format!(
+                "{earlier} had closed its window before {later} opened its own, by their own clocks, which were never \
+                 compared and are taken at their word"
+            ),
+            "start the hosts through a rendezvous, which compares their clocks, or set the clocks and give all the same \
+             --start-at; then measure again",
+        );
+    }
+    let names: Vec<String> = places.iter().map(|place| all[*place].0.clone()).collect();
+    warning(
+        "clocks-not-compared",
+        false,
+        format!(
+            "whether all windows were open at once cannot be told: no offset with a bound is known of the clock of {}",
+            some_of(&names)
+        ),
+        "start the hosts through a rendezvous, which compares their clocks",
+    )
+}
+
+/// Two hosts, by name, of which the first had closed its window when the second opened its own, if every clock is
+/// right that was not compared.
+fn apart_by_word<'a>(all: &'a [(String, &FleetHost)]) -> Option<(&'a str, &'a str)> {
+    let placed = all.iter().filter_map(|(name, host)| {
+        let window = host.window.as_ref()?;
+        let offset = i128::from(window.clock.offset_ns.unwrap_or(0));
+        let opened = i128::from(window.opened_epoch_ns) + offset;
+        Some((name.as_str(), opened, opened + i128::from(window.length_ns)))
+    });
+    let placed: Vec<(&str, i128, i128)> = placed.collect();
+    let earlier = placed.iter().min_by_key(|(_, _, closed)| *closed)?;
+    let later = placed.iter().max_by_key(|(_, opened, _)| *opened)?;
+    (earlier.2 <= later.1 && earlier.0 != later.0).then_some((earlier.0, later.0))
+}
+
 fn windows(fleet: &FleetRecord) -> Option<Warning> {
     let all: Vec<(String, &FleetHost)> = hosts(fleet).collect();
     let only: Vec<&FleetHost> = all.iter().map(|(_, host)| *host).collect();
@@ -237,15 +278,7 @@ fn windows(fleet: &FleetRecord) -> Option<Warning> {
             format!("no window was measured by {}", named(&places)),
             "see why it stopped, and measure again",
         )),
-        Overlap::NotCompared(places) => Some(warning(
-            "clocks-not-compared",
-            false,
-            format!(
-                "whether all windows were open at once cannot be told: no offset with a bound is known of the clock of {}",
-                named(&places)
-            ),
-            "start the hosts through a rendezvous, which compares their clocks",
-        )),
+        Overlap::NotCompared(places) => Some(unplaced(&all, &places)),
     }
 }
 

@@ -41,11 +41,20 @@ pub(super) fn of_connections(fleet: &FleetRecord) -> Option<Warning> {
     // One more accepted may be somebody else's look at the port; one fewer held is a connection that only one end has.
     let invalidates =
         server.connections_held_at_end != held || server.connections_accepted < established;
+    let by_word = hosts(fleet).any(|(_, host)| {
+        let window = host.window.as_ref();
+        window.is_some_and(|window| window.clock.compared_with == "start-at")
+    });
+    let clocks = if by_word {
+        "; their clocks were never compared (--start-at), so they may have counted at other moments"
+    } else {
+        ""
+    };
     (!found.is_empty()).then(|| {
         warning(
             "server-counts-differ",
             invalidates,
-            format!("{} {}", server_name(server), found.join(" and ")),
+            format!("{} {}{clocks}", server_name(server), found.join(" and ")),
             "let nothing else connect to the server's port, and look for connections that died on one side; then measure \
              again",
         )

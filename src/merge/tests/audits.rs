@@ -245,6 +245,57 @@ fn windows_that_hardly_overlap_and_clocks_that_were_not_compared_are_told() {
     assert!(record.valid);
 }
 
+/// Of all hosts, as `--start-at` leaves them.
+fn at_their_word(records: &mut [Record]) {
+    let unknown = |host: &mut FleetHost| {
+        let clock = &mut host.window.as_mut().unwrap().clock;
+        clock.compared_with = "start-at".to_owned();
+        (clock.offset_ns, clock.error_ns) = (None, None);
+    };
+    for record in records.iter_mut() {
+        let server = fleet(record).server.as_mut();
+        if let Some(server) = server {
+            unknown(&mut server.host);
+            fleet(record).together.overlap_ns = None;
+        } else {
+            change(record, |load| unknown(&mut load.host));
+        }
+    }
+}
+
+#[test]
+fn windows_that_are_apart_by_clocks_taken_at_their_word_are_no_measure() {
+    let mut records = bundles();
+    at_their_word(&mut records);
+    let record = whole(&records);
+    assert!(record.valid, "{:?}", record.warnings);
+    warned(&record, "clocks-not-compared");
+    change(&mut records[1], |load| {
+        load.host.window.as_mut().unwrap().opened_epoch_ns += WINDOW * 3 / 2;
+    });
+    let record = whole(&records);
+    let apart = warned(&record, "windows-apart");
+    assert!(apart.invalidates, "{apart:?}");
+    for word in ["before shard 1 on node-1 opened", "taken at their word"] {
+        assert!(apart.message.contains(word), "{word}: {apart:?}");
+    }
+    assert!(!codes(&record).contains(&"clocks-not-compared"));
+}
+
+#[test]
+fn counts_that_differ_mention_clocks_that_were_not_compared() {
+    let mut records = bundles();
+    let server = fleet(&mut records[4]).server.as_mut().unwrap();
+    server.connections_held_at_end -= 1;
+    let said = |records: &[Record]| {
+        let record = whole(records);
+        warned(&record, "server-counts-differ").message.clone()
+    };
+    assert!(!said(&records).contains("clocks"));
+    at_their_word(&mut records);
+    assert!(said(&records).contains("clocks were never compared (--start-at)"));
+}
+
 #[test]
 fn one_address_on_hosts_of_two_names_is_doubtful_and_on_one_machine_is_not() {
     let mut records = bundles();
@@ -259,6 +310,13 @@ fn one_address_on_hosts_of_two_names_is_doubtful_and_on_one_machine_is_not() {
                 .message
                 .contains("10.0.0.10 (shard 0 on node-0, shard 1 on node-1)")
     );
+    for own in ["127.0.0.1", "::1"] {
+        let mut records = records.clone();
+        for record in &mut records[..2] {
+            change(record, |load| load.source_addresses = vec![own.to_owned()]);
+        }
+        assert!(!codes(&whole(&records)).contains(&"source-address-shared"));
+    }
     change(&mut records[1], |load| load.host.name = "node-0".to_owned());
     assert!(!codes(&whole(&records)).contains(&"source-address-shared"));
 }
