@@ -441,12 +441,17 @@ fn drops(fleet: &FleetRecord) -> Option<Warning> {
     })
 }
 
+/// Every host, and every network namespace, has these for itself (RFC 1122, section 3.2.1.3; RFC 4291, section 2.5.3).
+fn is_loopback(address: &str) -> bool {
+    address.starts_with("127.") || address == "::1"
+}
+
 /// Source addresses that hosts of different names have in common. Several load generators of one machine may share one, and
 /// behind a translator of addresses (NAT) hosts may look alike to themselves; so it is a doubt and no refusal.
 fn shared_addresses(fleet: &FleetRecord) -> Option<Warning> {
     let mut owners: BTreeMap<&String, Vec<&LoadHost>> = BTreeMap::new();
     for load in &fleet.loads {
-        for address in &load.source_addresses {
+        for address in load.source_addresses.iter().filter(|one| !is_loopback(one)) {
             owners.entry(address).or_default().push(load);
         }
     }
