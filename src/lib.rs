@@ -43,8 +43,8 @@
 //! ```text
 //!  main
 //!  cli
-//!  experiment     advise (pure)     merge (pure)     report (reads a record, nothing else)
-//!  fleet (several hosts)
+//!  experiment     advise (pure)     report (reads a record, nothing else)
+//!  fleet (several hosts)     merge (pure)
 //!  half  control
 //!  server  load  environment  exporter
 //!  bank  arm

@@ -40,7 +40,7 @@ const RING_CACHE: &str = "io_kiocb";
 #[derive(Clone, Debug)]
 pub struct MemorySnapshot {
     server: Result<Resident, String>,
-    /// `None` when the load generator is not on this host.
+    /// `None` where the load generators meter themselves, on this host or on others.
     load: Option<Result<Resident, String>>,
     system: SystemMemory,
     slabs: Result<BTreeMap<String, u64>, String>,
@@ -56,7 +56,7 @@ impl MemorySnapshot {
         Self::of(server_pid, load_pid.into())
     }
 
-    /// The same where the load generator is on other hosts.
+    /// The same where the load generators are processes that meter themselves, on this host or on others.
     ///
     /// # Errors
     /// As [`take`](Self::take).
@@ -131,7 +131,9 @@ pub fn per_connection(
         server_user: grown("server_user", server),
         load_user: grown(
             "load_user",
-            load.unwrap_or_else(|| Err("the load generator is on another host".to_owned())),
+            load.unwrap_or_else(|| {
+                Err("it is the load generators' own, which meter themselves".to_owned())
+            }),
         ),
         kernel_sockets: grown("kernel_sockets", sockets),
         kernel_io_uring: grown("kernel_io_uring", ring),
@@ -297,6 +299,11 @@ mod tests {
         let gone = MemorySnapshot::take(u32::MAX, own).unwrap();
         let (memory, absent) = per_connection(&first, &gone, 1);
         assert_eq!(memory.server_user, None);
+        let alone = MemorySnapshot::take_of_server(own).unwrap();
+        let (_, reasons) = per_connection(&alone, &alone, 1);
+        let reason = &reasons["memory_bytes_per_connection.load_user"];
+        assert!(reason.contains("meter themselves"), "{reason}");
+        assert!(!reason.contains("another host"), "{reason}");
         assert!(absent["memory_bytes_per_connection.server_user"].contains("/proc/"));
     }
 }

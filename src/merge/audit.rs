@@ -4,6 +4,8 @@
 //! figure is more than three times the median of the load generators and by more than a floor above it, the same floor for
 //! all: robust against the bad host itself, and silent where all are small. With fewer than three hosts nobody is.
 
+mod counts;
+
 use super::fit::shards_in_words;
 use super::overlap::{Overlap, overlap};
 use super::{hosts, load_name, missing, server_name};
@@ -47,8 +49,8 @@ pub fn audit(fleet: &FleetRecord, config: &Config) -> Vec<Warning> {
         not_held(fleet),
         stopped(fleet),
         windows(fleet),
-        server_counts(fleet),
-        heartbeats(fleet, config),
+        counts::of_connections(fleet),
+        counts::of_heartbeats(fleet, config),
         lagged(fleet, config),
         rtt(fleet, config),
         slow_ramp(fleet),
@@ -80,7 +82,8 @@ fn said(names: &[String], say: impl Fn(String) -> Warning) -> Option<Warning> {
     (!names.is_empty()).then(|| say(some_of(names)))
 }
 
-/// Asked for, established, held: the same number on every host.
+/// Asked for, established, held: the same number on every host, and none lost on the way: a connection that came back was
+/// not held.
 fn not_held(fleet: &FleetRecord) -> Option<Warning> {
     let loads = fleet.loads.iter().filter_map(|load| {
         let numbers = [
@@ -89,10 +92,22 @@ fn not_held(fleet: &FleetRecord) -> Option<Warning> {
             load.connections_held_at_end,
         ];
         let kernel = load.kernel_held.filter(|held| *held < numbers[2]);
-        let whole = numbers[0] == numbers[1] && numbers[1] == numbers[2] && kernel.is_none();
+        let lost = load.connections_lost.values().any(|count| *count > 0);
+        let same = numbers[0] == numbers[1] && numbers[1] == numbers[2];
+        let whole = same && !lost && kernel.is_none();
         (!whole).then(|| short(load, numbers, kernel))
     });
-    let names: Vec<String> = loads.collect();
+    let server = fleet.server.as_ref().and_then(|server| {
+        let held = server.connections_held_at_end;
+        let kernel = server.kernel_held.filter(|kernel| *kernel < held)?;
+        Some(format!(
+            "{} held {}, its kernel holds {}",
+            server_name(server),
+            HumanCount(held),
+            HumanCount(kernel)
+        ))
+    });
+    let names: Vec<String> = loads.chain(server).collect();
     said(&names, |names| {
         warning(
             "hosts-not-held",
@@ -112,6 +127,10 @@ fn short(load: &LoadHost, [asked, established, held]: [u64; 3], kernel: Option<u
         HumanCount(established),
         HumanCount(held)
     );
+    if load.reconnects_established > 0 {
+        let back = HumanCount(load.reconnects_established);
+        write!(text, " after {back} reconnects").unwrap_or_default();
+    }
     if let Some(kernel) = kernel {
         write!(text, ", its kernel holds {}", HumanCount(kernel)).unwrap_or_default();
     }
@@ -176,6 +195,47 @@ fn absent_server(fleet: &FleetRecord) -> Option<Warning> {
     })
 }
 
+/// Clocks that were never compared: those at `places`.
+fn unplaced(all: &[(String, &FleetHost)], places: &[usize]) -> Warning {
+    if let Some((earlier, later)) = apart_by_word(all) {
+        return warning(
+            "windows-apart",
+            true,
+            format!(
+                "{earlier} had closed its window before {later} opened its own, by their own clocks, which were never \
+                 compared and are taken at their word"
+            ),
+            "start the hosts through a rendezvous, which compares their clocks, or set the clocks and give all the same \
+             --start-at; then measure again",
+        );
+    }
+    let names: Vec<String> = places.iter().map(|place| all[*place].0.clone()).collect();
+    warning(
+        "clocks-not-compared",
+        false,
+        format!(
+            "whether all windows were open at once cannot be told: no offset with a bound is known of the clock of {}",
+            some_of(&names)
+        ),
+        "start the hosts through a rendezvous, which compares their clocks",
+    )
+}
+
+/// Two hosts, by name, of which the first had closed its window when the second opened its own, if every clock is
+/// right that was not compared.
+fn apart_by_word<'a>(all: &'a [(String, &FleetHost)]) -> Option<(&'a str, &'a str)> {
+    let placed = all.iter().filter_map(|(name, host)| {
+        let window = host.window.as_ref()?;
+        let offset = i128::from(window.clock.offset_ns.unwrap_or(0));
+        let opened = i128::from(window.opened_epoch_ns) + offset;
+        Some((name.as_str(), opened, opened + i128::from(window.length_ns)))
+    });
+    let placed: Vec<(&str, i128, i128)> = placed.collect();
+    let earlier = placed.iter().min_by_key(|(_, _, closed)| *closed)?;
+    let later = placed.iter().max_by_key(|(_, opened, _)| *opened)?;
+    (earlier.2 <= later.1 && earlier.0 != later.0).then_some((earlier.0, later.0))
+}
+
 fn windows(fleet: &FleetRecord) -> Option<Warning> {
     let all: Vec<(String, &FleetHost)> = hosts(fleet).collect();
     let only: Vec<&FleetHost> = all.iter().map(|(_, host)| *host).collect();
@@ -218,120 +278,8 @@ fn windows(fleet: &FleetRecord) -> Option<Warning> {
             format!("no window was measured by {}", named(&places)),
             "see why it stopped, and measure again",
         )),
-        Overlap::NotCompared(places) => Some(warning(
-            "clocks-not-compared",
-            false,
-            format!(
-                "whether all windows were open at once cannot be told: no offset with a bound is known of the clock of {}",
-                named(&places)
-            ),
-            "start the hosts through a rendezvous, which compares their clocks",
-        )),
+        Overlap::NotCompared(places) => Some(unplaced(&all, &places)),
     }
-}
-
-/// The server's side of the connections against the sum of the others'.
-fn server_counts(fleet: &FleetRecord) -> Option<Warning> {
-    let server = fleet
-        .server
-        .as_ref()
-        .filter(|_| missing(fleet).is_empty())?;
-    let sum = |of: fn(&LoadHost) -> u64| fleet.loads.iter().map(of).fold(0, u64::saturating_add);
-    let established = sum(|load| load.connections_established);
-    let held = sum(|load| load.connections_held_at_end);
-    let mut found = Vec::new();
-    if server.connections_accepted != established {
-        found.push(format!(
-            "accepted {} connections where the load generators established {}",
-            HumanCount(server.connections_accepted),
-            HumanCount(established)
-        ));
-    }
-    if server.connections_held_at_end != held {
-        found.push(format!(
-            "held {} at the end where they held {}",
-            HumanCount(server.connections_held_at_end),
-            HumanCount(held)
-        ));
-    }
-    // One more accepted may be somebody else's look at the port; one fewer held is a connection that only one end has.
-    let invalidates =
-        server.connections_held_at_end != held || server.connections_accepted < established;
-    (!found.is_empty()).then(|| {
-        warning(
-            "server-counts-differ",
-            invalidates,
-            format!("{} {}", server_name(server), found.join(" and ")),
-            "let nothing else connect to the server's port, and look for connections that died on one side; then measure \
-             again",
-        )
-    })
-}
-
-/// Heartbeats sent against heartbeats received, both ways. The windows are not the same instants, so the counts may differ
-/// by what falls into one and not into the other, and by what is under way for two ticks; one in a hundred is allowed
-/// beyond, which is where a load generator counts as lagging.
-fn heartbeats(fleet: &FleetRecord, config: &Config) -> Option<Warning> {
-    let server = fleet
-        .server
-        .as_ref()
-        .filter(|_| missing(fleet).is_empty())?;
-    let all: Vec<&FleetHost> = hosts(fleet).map(|(_, host)| host).collect();
-    let Overlap::AtLeast {
-        at_least_ns,
-        longest_ns,
-    } = overlap(&all)
-    else {
-        return None;
-    };
-    let sum = |of: fn(&LoadHost) -> u64| fleet.loads.iter().map(of).fold(0, u64::saturating_add);
-    let outside =
-        u128::from(longest_ns.saturating_sub(at_least_ns)) + 2 * 1_000 * u128::from(config.tick_us);
-    let bunched = if config.phases == "aligned" {
-        u128::from(sum(|load| load.connections_held_at_end))
-    } else {
-        0
-    };
-    let ways = [
-        (
-            "sent by the load generators",
-            sum(|load| load.heartbeats_sent),
-            "received by the server",
-            server.heartbeats_received,
-        ),
-        (
-            "sent by the server",
-            server.heartbeats_sent,
-            "received by the load generators",
-            sum(|load| load.heartbeats_received),
-        ),
-    ];
-    let wrong = ways.iter().filter(|(_, sent, _, received)| {
-        let sent_or_not = u128::from((*sent).max(*received));
-        let allowed =
-            sent_or_not * outside / u128::from(longest_ns.max(1)) + sent_or_not / 100 + bunched;
-        u128::from(sent.abs_diff(*received)) > allowed
-    });
-    let wrong: Vec<String> = wrong
-        .map(|(from, sent, to, received)| {
-            format!(
-                "{} heartbeats were {from}, {} {to}",
-                HumanCount(*sent),
-                HumanCount(*received)
-            )
-        })
-        .collect();
-    (!wrong.is_empty()).then(|| {
-        warning(
-            "heartbeats-astray",
-            true,
-            format!(
-                "{}: more apart than the windows' edges explain",
-                wrong.join("; ")
-            ),
-            "look for a host that lagged or lost connections, and measure again",
-        )
-    })
 }
 
 /// Those of `figures` that are far off, with the median.
@@ -394,7 +342,7 @@ fn lagged(fleet: &FleetRecord, config: &Config) -> Option<Warning> {
         .filter(|(_, lag)| late(*lag))
         .map(|lag| format!("{} late (p99)", with_span(lag)))
         .collect();
-    broken.extend(fleet.loads.iter().filter_map(|load| fewer(load, config)));
+    broken.extend(fewer(fleet, config));
     let invalidates = !broken.is_empty();
     let far = far.iter().filter(|(_, lag)| !late(*lag));
     let names: Vec<String> = broken
@@ -411,22 +359,52 @@ fn lagged(fleet: &FleetRecord, config: &Config) -> Option<Warning> {
     })
 }
 
-/// `load` sent less than 95 of a hundred heartbeats due; nothing where it sends none.
-fn fewer(load: &LoadHost, config: &Config) -> Option<String> {
-    let window = load.host.window.as_ref()?;
+/// Hosts that sent less than 95 of a hundred heartbeats due. Whether a host is to send any is the arm's matter: one that is
+/// and sends none has kept nothing.
+fn fewer(fleet: &FleetRecord, config: &Config) -> Vec<String> {
+    let loads = fleet.loads.iter().map(|load| {
+        let sent = (load.connections_held_at_end, load.heartbeats_sent);
+        (load_name(load), &load.host, sent)
+    });
+    let server = fleet.server.iter().map(|server| {
+        let sent = (server.connections_held_at_end, server.heartbeats_sent);
+        (server_name(server), &server.host, sent)
+    });
+    let senders: Vec<(String, &FleetHost, (u64, u64))> = match fleet.arm.as_str() {
+        "heartbeat" | "heartbeat-oneway" | "both" => loads.collect(),
+        "heartbeat-push" => server.collect(),
+        _ => Vec::new(),
+    };
+    let few = senders
+        .into_iter()
+        .filter_map(|(name, host, (held, sent))| {
+            let window = host.window.as_ref()?;
+            let due = due(held, window.length_ns, config)?;
+            // One at the window's edge is nobody's fault.
+            (u128::from(sent.saturating_add(1)) * 100 < due * 95).then(|| {
+                format!(
+                    "{name} sent {} heartbeats of {} due",
+                    HumanCount(sent),
+                    HumanCount(u64::try_from(due).unwrap_or(u64::MAX))
+                )
+            })
+        });
+    few.collect()
+}
+
+/// Heartbeats that `connections` owe in a window: so many intervals as it is long, of which a part of one counts only where
+/// heartbeats are spread over the interval.
+fn due(connections: u64, window_ns: u64, config: &Config) -> Option<u128> {
     let interval_ns = config.heartbeat_interval_ms.saturating_mul(1_000_000);
-    if load.heartbeats_sent == 0 || interval_ns == 0 {
+    let (connections, window) = (u128::from(connections), u128::from(window_ns));
+    let interval = u128::from(interval_ns);
+    if interval == 0 {
         return None;
     }
-    let due = u128::from(load.connections_held_at_end) * u128::from(window.length_ns)
-        / u128::from(interval_ns);
-    (u128::from(load.heartbeats_sent) * 100 < due * 95).then(|| {
-        format!(
-            "{} sent {} heartbeats of {} due",
-            load_name(load),
-            HumanCount(load.heartbeats_sent),
-            HumanCount(u64::try_from(due).unwrap_or(u64::MAX))
-        )
+    Some(if config.phases == "aligned" {
+        connections * (window / interval)
+    } else {
+        connections * window / interval
     })
 }
 
@@ -463,12 +441,17 @@ fn drops(fleet: &FleetRecord) -> Option<Warning> {
     })
 }
 
+/// Every host, and every network namespace, has these for itself (RFC 1122, section 3.2.1.3; RFC 4291, section 2.5.3).
+fn is_loopback(address: &str) -> bool {
+    address.starts_with("127.") || address == "::1"
+}
+
 /// Source addresses that hosts of different names have in common. Several load generators of one machine may share one, and
 /// behind a translator of addresses (NAT) hosts may look alike to themselves; so it is a doubt and no refusal.
 fn shared_addresses(fleet: &FleetRecord) -> Option<Warning> {
     let mut owners: BTreeMap<&String, Vec<&LoadHost>> = BTreeMap::new();
     for load in &fleet.loads {
-        for address in &load.source_addresses {
+        for address in load.source_addresses.iter().filter(|one| !is_loopback(one)) {
             owners.entry(address).or_default().push(load);
         }
     }

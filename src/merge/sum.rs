@@ -30,16 +30,27 @@ pub fn together(
     Ok(FleetTotals {
         connections_asked: sum(|load| load.connections_asked),
         connections_established: sum(|load| load.connections_established),
+        reconnects_established: sum(|load| load.reconnects_established),
         connections_held_at_end: sum(|load| load.connections_held_at_end),
         connections_lost: by_key(loads, |load| &load.connections_lost),
         connects_failed: by_key(loads, |load| &load.connects_failed),
         heartbeats_sent: sum(|load| load.heartbeats_sent),
         heartbeats_received: sum(|load| load.heartbeats_received),
         acks_received: sum(|load| load.acks_received),
-        probes_attempted: sum(|load| load.probes_attempted),
+        probes_attempted: probes(loads),
         overlap_ns,
         histograms: histograms(loads)?,
     })
+}
+
+/// `None` unless all are known.
+fn probes(loads: &[LoadHost]) -> Option<u64> {
+    let (first, others) = loads.split_first()?;
+    others
+        .iter()
+        .try_fold(first.probes_attempted?, |sum, load| {
+            Some(sum.saturating_add(load.probes_attempted?))
+        })
 }
 
 fn by_key(

@@ -103,9 +103,12 @@ pub struct LoadHost {
     pub source_addresses: Vec<String>,
     /// Its own share of the connections.
     pub connections_asked: u64,
-    /// Connects that were answered.
+    /// First connects that were answered; those that came back are not in it.
     pub connections_established: u64,
-    /// Still there when the window had closed, by its own count.
+    /// Connects that were answered of those that had been lost before, where they reconnect.
+    #[serde(default)]
+    pub reconnects_established: u64,
+    /// Still there when the window had closed, by its own count; those that came back are in it.
     pub connections_held_at_end: u64,
     /// Established sockets of its kernel then, where they can be told from others'.
     pub kernel_held: Option<u64>,
@@ -123,8 +126,9 @@ pub struct LoadHost {
     pub heartbeats_received: u64,
     /// Acks received in the window.
     pub acks_received: u64,
-    /// Keepalive probes attempted in the window.
-    pub probes_attempted: u64,
+    /// Keepalive probes attempted in the window, where its sockets carry keepalive and can be told from others': the
+    /// kernel counts them by network namespace. Those of the rendezvous' own connections are in it.
+    pub probes_attempted: Option<u64>,
     /// What was recorded in the window, by name (`rtt`, `response`, `schedule_lag`), and over the ramp (`connect`).
     pub histograms: BTreeMap<String, HistogramRecord>,
 }
@@ -153,8 +157,8 @@ pub struct ServerHost {
     pub acks_sent: u64,
     /// Acks received in the window, where the server sends the heartbeats.
     pub acks_received: u64,
-    /// Keepalive probes attempted in the window.
-    pub probes_attempted: u64,
+    /// Keepalive probes attempted in the window, as [`LoadHost::probes_attempted`].
+    pub probes_attempted: Option<u64>,
     /// Memory per connection, this end's alone where the others are on other hosts.
     pub memory_bytes_per_connection: MemoryPerConnection,
     /// What was recorded in the window, by name.
@@ -167,8 +171,11 @@ pub struct ServerHost {
 pub struct FleetTotals {
     /// Shares of the connections.
     pub connections_asked: u64,
-    /// Connects that were answered.
+    /// First connects that were answered.
     pub connections_established: u64,
+    /// Connects that were answered of those that had been lost before.
+    #[serde(default)]
+    pub reconnects_established: u64,
     /// Still there when the windows had closed.
     pub connections_held_at_end: u64,
     /// Lost by cause.
@@ -181,8 +188,8 @@ pub struct FleetTotals {
     pub heartbeats_received: u64,
     /// Acks received in the windows.
     pub acks_received: u64,
-    /// Keepalive probes attempted in the windows.
-    pub probes_attempted: u64,
+    /// Keepalive probes attempted in the windows; `null` where a load generator's are not known.
+    pub probes_attempted: Option<u64>,
     /// How long all windows were open at once, by the clock of the rendezvous: at least this, whatever the clocks' errors.
     /// `null` with a window missing, or clocks that were never compared.
     pub overlap_ns: Option<u64>,

@@ -6,8 +6,8 @@
 //! ```text
 //! main
 //! cli
-//! experiment | advise | merge | report
-//! fleet
+//! experiment | advise | report
+//! merge | fleet
 //! control, half
 //! server | load | environment | exporter
 //! bank
@@ -93,10 +93,13 @@ const RULES: &[(&str, &[&str])] = &[
             "units",
         ],
     ),
-    // Of the meters only what foretells bursts.
-    ("advise", &["arm", "measure", "record", "socket", "units"]),
-    ("report", &["record", "units"]),
     ("merge", &["record", "units"]),
+    // Of the meters only what foretells bursts, of joining only what doubts a run.
+    (
+        "advise",
+        &["arm", "measure", "merge", "record", "socket", "units"],
+    ),
+    ("report", &["record", "units"]),
     (
         "cli",
         &[

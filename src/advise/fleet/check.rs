@@ -9,6 +9,7 @@ use crate::advise::cost::nearest;
 use crate::advise::figures::{Basis, CostFigure};
 use crate::advise::words::float;
 use crate::arm::{Arm, KeepaliveSide};
+use crate::merge::audit;
 use crate::record::{Config, FleetHost, FleetRecord, LoadHost, MemoryPerConnection, ServerHost};
 use crate::units::{HumanCount, Nanos};
 use serde::Serialize;
@@ -36,6 +37,12 @@ pub enum CheckError {
          for the memory"
     )]
     NoFigures(String),
+    /// A run that did not come to its end.
+    #[error(
+        "the run was cut short ({0}), so its counts are of no whole window and its ratios would tell nothing: measure again, \
+         and give a whole run"
+    )]
+    CutShort(String),
     /// No connection.
     #[error("the record holds no connection: nothing was measured that could be compared")]
     NoConnections,
@@ -75,6 +82,8 @@ pub struct Check {
     pub figures: String,
     /// The hosts were namespaces of one machine, whose meters show both ends.
     pub one_machine: bool,
+    /// Why the run itself is no good measure: what makes it not valid, and what it lacks.
+    pub doubts: Vec<String>,
     /// Figures.
     pub rows: Vec<CheckRow>,
     /// Figures that are missing, with the reason.
@@ -110,6 +119,9 @@ pub fn compare_with(
         .map_err(|_| CheckError::UnknownArm(fleet.arm.clone()))?;
     if arm == Arm::None {
         return Err(CheckError::NoEvents(fleet.arm.clone()));
+    }
+    if let Some(why) = cut_short(fleet) {
+        return Err(CheckError::CutShort(why));
     }
     let interval_ms = interval_ms(arm, config).ok_or(CheckError::NoInterval)?;
     // Without the server only those load generators count that are in the record.
@@ -158,9 +170,44 @@ pub fn compare_with(
             told(&figure.source, published)
         ),
         one_machine,
+        doubts: doubts(fleet, config),
         rows: subject.rows,
         absent: subject.absent,
     })
+}
+
+/// The hosts that say that they stopped before their end, and why.
+fn cut_short(fleet: &FleetRecord) -> Option<String> {
+    let hosts = loads(fleet)
+        .map(|load| &load.host)
+        .chain(fleet.server.iter().map(|server| &server.host));
+    let stopped = hosts.filter_map(|host| Some((&host.name, host.stopped.as_ref()?)));
+    let said: Vec<String> = stopped
+        .map(|(name, why)| format!("{name}: {why}"))
+        .collect();
+    (!said.is_empty()).then(|| said.join(", "))
+}
+
+/// What makes the run not valid, and that load generators are missing where the server's figures are of all.
+fn doubts(fleet: &FleetRecord, config: &Config) -> Vec<String> {
+    let found = audit(fleet, config).into_iter();
+    let mut doubts: Vec<String> = found
+        .filter(|warning| warning.invalidates)
+        .map(|warning| {
+            format!(
+                "the run is not valid ({}): {}",
+                warning.code, warning.message
+            )
+        })
+        .collect();
+    let there = fleet.loads.len();
+    let all = usize::try_from(fleet.shards).unwrap_or(usize::MAX);
+    if fleet.server.is_some() && there > 0 && there < all {
+        doubts.push(format!(
+            "the record is partial: it has {there} of {all} load generators, and the server's figures are of all"
+        ));
+    }
+    doubts
 }
 
 /// Whose sockets carried keepalive.
@@ -260,8 +307,15 @@ impl Subject<'_> {
     /// By the server's counts, and without it by the load generators'.
     fn events_per_second(&self) -> Option<f64> {
         let fleet = self.fleet;
+        let known_of_loads = |of: fn(&LoadHost) -> Option<u64>| {
+            sum(loads(fleet).map(|load| per_second(&load.host, of(load)?)))
+        };
         let of_loads = |of: fn(&LoadHost) -> u64| {
             sum(loads(fleet).map(|load| per_second(&load.host, of(load))))
+        };
+        let known_of_server = |of: fn(&ServerHost) -> Option<u64>| {
+            let server = fleet.server.as_ref()?;
+            per_second(&server.host, of(server)?)
         };
         let of_server = |of: fn(&ServerHost) -> u64| {
             let server = fleet.server.as_ref()?;
@@ -271,11 +325,11 @@ impl Subject<'_> {
             let server = self
                 .side
                 .server()
-                .then(|| of_server(|one| one.probes_attempted));
+                .then(|| known_of_server(|one| one.probes_attempted));
             let loads = self
                 .side
                 .client()
-                .then(|| of_loads(|one| one.probes_attempted));
+                .then(|| known_of_loads(|one| one.probes_attempted));
             return sum([server, loads].into_iter().flatten());
         }
         match self.arm {
@@ -288,7 +342,7 @@ impl Subject<'_> {
         }
     }
 
-    /// The kernel's part is of the whole machine.
+    /// The kernel's part is of the whole machine; of the processes the server's alone, which is all that its record has.
     fn memory(&mut self, server: &ServerHost) {
         let measured = server.memory_bytes_per_connection;
         let both = self.figure.memory_bytes_per_connection;
@@ -355,10 +409,8 @@ fn loads(fleet: &FleetRecord) -> impl Iterator<Item = &LoadHost> {
     fleet.loads.iter()
 }
 
-/// Processes and kernel, as far as their owner is known.
+/// The server's process and the kernel; `None` unless all are known.
 fn owned(memory: &MemoryPerConnection) -> Option<f64> {
     let kernel = float(memory.kernel_sockets?) + float(memory.kernel_io_uring?);
-    let users = [memory.server_user, memory.load_user];
-    let user: u64 = users.into_iter().flatten().sum();
-    Some(kernel + float(user))
+    Some(kernel + float(memory.server_user?))
 }

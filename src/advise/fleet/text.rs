@@ -357,7 +357,11 @@ fn of_hosts(plan: &FleetPlan) -> Vec<Formula> {
 /// A check, one row a figure.
 #[must_use]
 pub fn check_text(check: &Check) -> String {
-    let mut text = paragraph(
+    let mut text = String::new();
+    for doubt in &check.doubts {
+        text += &paragraph("", &format!("WARNING: {doubt}"));
+    }
+    text += &paragraph(
         "",
         &format!(
             "{}: {} connections from {} load hosts, {} every {}; the model's figures are {}",

@@ -35,9 +35,10 @@ pub struct Said {
 }
 
 impl Said {
-    /// The record of one host, `fleet` with its row in it.
+    /// The record of one host, `fleet` with its row in it. Probes that under these settings may be others' are left out.
     #[must_use]
-    pub fn record(self, fleet: FleetRecord) -> Record {
+    pub fn record(self, mut fleet: FleetRecord) -> Record {
+        rows::only_own_probes(&mut fleet, &self.config);
         let partial = self.stopped.is_some();
         Record {
             fleet: Some(fleet),

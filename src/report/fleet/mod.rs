@@ -61,7 +61,14 @@ fn held(fleet: &FleetRecord) -> String {
         sums.connections_established,
         sums.connections_held_at_end,
     ];
-    let fate = if asked == established && established == held {
+    let lost: u64 = sums.connections_lost.values().sum();
+    let fate = if asked == established && established == held && lost > 0 {
+        format!(
+            "all established, but {} lost on the way and {} opened anew",
+            format::count(lost),
+            format::count(sums.reconnects_established)
+        )
+    } else if asked == established && established == held {
         "all established and all held to the end of the window".to_owned()
     } else {
         format!(
@@ -97,7 +104,7 @@ fn latency(fleet: &FleetRecord) -> Option<String> {
 /// What one event at the server is, and how many there were in its window.
 fn events(fleet: &FleetRecord, server: &ServerHost) -> Option<(&'static str, u64)> {
     let (word, events) = match fleet.arm.as_str() {
-        arm if arm.starts_with("keepalive") => ("attempted probe", server.probes_attempted),
+        arm if arm.starts_with("keepalive") => ("attempted probe", server.probes_attempted?),
         "heartbeat-push" => ("heartbeat sent", server.heartbeats_sent),
         _ => ("heartbeat received", server.heartbeats_received),
     };

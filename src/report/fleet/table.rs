@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 const ALL: &str = "load generators";
 const SERVER: &str = "server";
+const UNMEASURED: &str = "it was not measured on that host";
 
 /// What stands in a cell.
 #[derive(Clone)]
@@ -53,7 +54,7 @@ fn nothing() -> Figure {
 fn told<T>(host: &FleetHost, key: &str, figure: Option<T>, show: impl Fn(T) -> String) -> Figure {
     let why = || {
         let given = host.absent.get(key).cloned();
-        given.unwrap_or_else(|| "it was not measured on that host".to_owned())
+        given.unwrap_or_else(|| UNMEASURED.to_owned())
     };
     figure.map_or_else(
         || Figure::Absent(why()),
@@ -141,6 +142,10 @@ impl Sides<'_> {
                 |server| counted(server.connections_held_at_end),
             ),
         ];
+        if sums.reconnects_established > 0 {
+            let back = counted(sums.reconnects_established);
+            rows.push(self.row(notes, "reconnected", back, |_| nothing()));
+        }
         let none = BTreeMap::new();
         let server = self.server.map_or(&none, |server| &server.connections_lost);
         let mut causes: Vec<&String> = sums.connections_lost.keys().chain(server.keys()).collect();
@@ -163,7 +168,7 @@ impl Sides<'_> {
         type Pick = fn(&ServerHost) -> u64;
         let sums = &self.fleet.together;
         let server = self.server;
-        let lines: [(&str, Option<u64>, Option<Pick>); 5] = [
+        let lines: [(&str, Option<u64>, Option<Pick>); 4] = [
             (
                 "heartbeats sent",
                 Some(sums.heartbeats_sent),
@@ -180,11 +185,6 @@ impl Sides<'_> {
                 Some(sums.acks_received),
                 Some(|s| s.acks_received),
             ),
-            (
-                "probes attempted",
-                Some(sums.probes_attempted),
-                Some(|s| s.probes_attempted),
-            ),
         ];
         let mut rows = Vec::new();
         for (label, loads, pick) in lines {
@@ -197,7 +197,34 @@ impl Sides<'_> {
                 pick.map_or_else(nothing, |pick| counted(pick(server)))
             }));
         }
+        rows.extend(self.probes(notes));
         rows
+    }
+
+    /// Nothing where no end is known to have sent any and none should.
+    fn probes(&self, notes: &mut Vec<String>) -> Option<Row> {
+        let sum = self.fleet.together.probes_attempted;
+        let of_server = self.server.and_then(|server| server.probes_attempted);
+        let silent =
+            !["keepalive", "keepalive-user-timeout", "both"].contains(&self.fleet.arm.as_str());
+        if silent && sum.unwrap_or(0) == 0 && of_server.unwrap_or(0) == 0 {
+            return None;
+        }
+        let mut unknown = self.fleet.loads.iter();
+        let unknown = unknown.find(|load| load.probes_attempted.is_none());
+        let loads = unknown.map_or_else(
+            || sum.map_or_else(nothing, counted),
+            |load| told(&load.host, "probes_attempted", None, format::count),
+        );
+        let row = self.row(notes, "probes attempted", loads, |server| {
+            told(
+                &server.host,
+                "probes_attempted",
+                server.probes_attempted,
+                format::count,
+            )
+        });
+        Some(row)
     }
 
     fn latency(&self, notes: &mut Vec<String>, name: &str) -> Vec<Row> {
@@ -228,6 +255,21 @@ impl Sides<'_> {
         rows.collect()
     }
 
+    /// Why there is no CPU per event.
+    fn no_cost(&self, server: &ServerHost) -> String {
+        let said = |key: &str| server.host.absent.get(key).cloned();
+        let reason = if self.fleet.arm == "none" {
+            Some("the mechanism `none` sends nothing, so there is no event".to_owned())
+        } else if server.host.cpu_ns.is_none() {
+            said("cpu_ns")
+        } else if self.fleet.arm.starts_with("keepalive") && server.probes_attempted.is_none() {
+            said("probes_attempted")
+        } else {
+            Some("the server counted no event in its window".to_owned())
+        };
+        reason.unwrap_or_else(|| UNMEASURED.to_owned())
+    }
+
     fn machine(&self, notes: &mut Vec<String>) -> Vec<Row> {
         let Some(server) = self.server else {
             return Vec::new();
@@ -236,11 +278,12 @@ impl Sides<'_> {
         let cpu = host.cpu_ns;
         let memory = server.memory_bytes_per_connection;
         let per_event = gross(self.fleet, server);
-        let label = per_event.map_or_else(
-            || "CPU per event, gross".to_owned(),
-            |(word, _)| format!("CPU per {word}, gross"),
-        );
+        let event = per_event.map_or("event", |(word, _)| word);
+        let label = format!("CPU per {event}, gross");
         let bytes = |key: &str, figure: Option<u64>| told(host, key, figure, format::bytes);
+        let memory_of = |key: &str, figure: Option<u64>| {
+            bytes(&format!("memory_bytes_per_connection.{key}"), figure)
+        };
         let lines = [
             (
                 "CPU busy, of all cores".to_owned(),
@@ -248,9 +291,10 @@ impl Sides<'_> {
             ),
             (
                 label,
-                told(host, "cpu_ns_per_event", per_event, |(_, each)| {
-                    format::span(each)
-                }),
+                per_event.map_or_else(
+                    || Figure::Absent(self.no_cost(server)),
+                    |(_, each)| Figure::There(format::span(each)),
+                ),
             ),
             (
                 "CPU of the process".to_owned(),
@@ -278,19 +322,19 @@ impl Sides<'_> {
             ),
             (
                 "memory per connection, process".to_owned(),
-                bytes("server_user", memory.server_user),
+                memory_of("server_user", memory.server_user),
             ),
             (
                 "memory per connection, sockets".to_owned(),
-                bytes("kernel_sockets", memory.kernel_sockets),
+                memory_of("kernel_sockets", memory.kernel_sockets),
             ),
             (
                 "memory per connection, io_uring".to_owned(),
-                bytes("kernel_io_uring", memory.kernel_io_uring),
+                memory_of("kernel_io_uring", memory.kernel_io_uring),
             ),
             (
                 "memory per connection, total".to_owned(),
-                bytes("total", memory.total),
+                memory_of("total", memory.total),
             ),
         ];
         let lines = lines.into_iter();

@@ -1,6 +1,7 @@
 //! A fleet's sentences, tables and page against its record.
 
 use super::*;
+use crate::record::MemoryPerConnection;
 use crate::record::fixture::{load, server};
 use crate::report::html::fetches_nothing;
 use crate::report::{html, markdown_table, plots, table as rendered};
@@ -28,6 +29,16 @@ fn the_answer_tells_connections_tail_cost_and_overlap() {
     }
     let fleet = fleet_of(&mut record);
     fleet.together.connections_held_at_end = 10_000;
+    fleet.together.reconnects_established = 40;
+    let text = said(&record);
+    assert!(
+        text.contains("all established, but 40 lost on the way and 40 opened anew."),
+        "{text}"
+    );
+    let table = rendered(&record, Some(120));
+    assert!(table.contains("reconnected"), "{table}");
+    let fleet = fleet_of(&mut record);
+    fleet.together.connections_lost.clear();
     fleet.together.overlap_ns = None;
     fleet.shards = 9;
     let text = said(&record);
@@ -106,6 +117,53 @@ fn every_host_has_a_row_and_every_absent_figure_a_reason() {
             "its clock was never compared with the others'"
         ]
     );
+}
+
+#[test]
+fn the_servers_absent_figures_say_why() {
+    let mut record = fixture::record();
+    let fleet = fleet_of(&mut record);
+    fleet.arm = "none".to_owned();
+    let server = fleet.server.as_mut().unwrap();
+    (server.heartbeats_received, server.acks_sent) = (0, 0);
+    let mut expected = vec!["the mechanism `none` sends nothing, so there is no event".to_owned()];
+    server.memory_bytes_per_connection = MemoryPerConnection::default();
+    for key in ["server_user", "kernel_sockets", "kernel_io_uring", "total"] {
+        let reason = format!("{key} was hidden");
+        let key = format!("memory_bytes_per_connection.{key}");
+        server.host.absent.insert(key, reason.clone());
+        expected.push(reason);
+    }
+    let notes = table::sums(record.fleet.as_ref().unwrap()).notes;
+    assert_eq!(notes, expected);
+    let fleet = fleet_of(&mut record);
+    fleet.arm = "heartbeat".to_owned();
+    let notes = table::sums(record.fleet.as_ref().unwrap()).notes;
+    assert_eq!(notes[0], "the server counted no event in its window");
+}
+
+#[test]
+fn probes_that_cannot_be_told_say_why() {
+    let mut record = fixture::record();
+    let labels = |record: &Record| {
+        let table = table::sums(record.fleet.as_ref().unwrap());
+        let rows = table.groups.into_iter().flat_map(|group| group.rows);
+        let rows = rows.filter(|row| row.label == "probes attempted");
+        let cells: Vec<String> = rows
+            .flat_map(|row| row.cells)
+            .map(|cell| cell.text)
+            .collect();
+        (cells, table.notes)
+    };
+    assert!(labels(&record).0.is_empty());
+    let fleet = fleet_of(&mut record);
+    fleet.arm = "keepalive".to_owned();
+    fleet.server.as_mut().unwrap().probes_attempted = Some(70);
+    let absent = &mut fleet.loads[0].host.absent;
+    absent.insert("probes_attempted".to_owned(), "not its own".to_owned());
+    let (cells, notes) = labels(&record);
+    assert_eq!(cells, [format::ABSENT, "70"]);
+    assert!(notes.contains(&"not its own".to_owned()), "{notes:?}");
 }
 
 #[test]
