@@ -139,6 +139,12 @@ pub fn read_wall() -> RoundTrip {
     best
 }
 
+/// This host's monotonic clock when its wall clock shows `epoch`, nanoseconds since 1970, unless somebody sets it.
+#[must_use]
+pub fn own_instant(epoch: Nanos) -> Nanos {
+    SteadyClock::start().own_at(epoch.0)
+}
+
 /// The captain's clock: its wall clock when it began, and the monotonic one from then on. Whoever sets the wall clock
 /// meanwhile does not move the instants that were agreed upon.
 #[derive(Clone, Copy, Debug)]
@@ -156,6 +162,11 @@ impl SteadyClock {
     /// Nanoseconds since 1970.
     pub(super) fn at(&self, own: Nanos) -> u64 {
         moved(self.origin.theirs, self.origin.sent.0, own.0)
+    }
+
+    /// This host's monotonic clock when it shows `epoch_ns`.
+    pub(super) fn own_at(&self, epoch_ns: u64) -> Nanos {
+        Nanos(moved(self.origin.sent.0, self.origin.theirs, epoch_ns))
     }
 
     /// How this host's wall clock stands to it now: not at all, unless somebody has set it.
@@ -253,6 +264,7 @@ mod tests {
         let clock = SteadyClock::start();
         let one = clock.at(Nanos(clock.origin.sent.0 + 5_000));
         assert_eq!(one, clock.origin.theirs + 5_000);
+        assert_eq!(clock.own_at(one), Nanos(clock.origin.sent.0 + 5_000));
         assert_eq!(clock.against_wall().compared_with, "own");
     }
 }

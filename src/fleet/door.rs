@@ -166,6 +166,7 @@ fn admit(hall: &Hall, link: &Arc<Link>, deadline: Instant) -> Result<Seat, Outsi
         proof: hall.token.prove(Side::Captain, &exchange),
         run: hall.run.clone(),
         host: hall.house.host.clone(),
+        origin_epoch_ns: hall.origin_epoch_ns,
     };
     let told = link
         .send(&welcome, BEFORE_ADMISSION)

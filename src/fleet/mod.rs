@@ -29,7 +29,7 @@
 //! | member | `hello` | first: version, build, host, seat, number of shards, settings, nonce |
 //! | captain | `challenge` | a nonce |
 //! | member | `proof` | HMAC-SHA256 by the token over `member`, both nonces and the bytes of the hello |
-//! | captain | `welcome` | the same over `captain`; the run's name |
+//! | captain | `welcome` | the same over `captain`; the run's name, and the instant that phases count from |
 //! | captain | `refused` | instead of the two before: why; then the connection ends. The same in every version |
 //! | member | `ping` | eight after joining and before each arrival, one after the other |
 //! | captain | `pong` | the captain's time |

@@ -91,7 +91,8 @@ pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
     );
     let mut party = join(args, shard, &common, &signals)?;
     // A name that the other hosts' engine makes up may be found only now.
-    let config = configure(args, &budget, (timers, congestion), (shard, nofile))?;
+    let mut config = configure(args, &budget, (timers, congestion), (shard, nofile))?;
+    config.settings.phase_origin = party.origin();
     let both_ends = config
         .targets
         .iter()

@@ -72,6 +72,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     );
     let bundle = args.bundle.reserve(None)?;
     let mut party = meet(args, &common, &signals)?;
+    config.settings.phase_origin = party.origin();
     let exporter = metrics::start(&args.half, "server")?;
     let server = start(args.listen, &mut config)?;
     let memory = MemorySnapshot::take_of_server(std::process::id());
