@@ -13,6 +13,7 @@ use crate::experiment::fleet::{MeasuredWindow, OpenWindow};
 use crate::fleet::{FleetError, Stage};
 use crate::os::established::{Established, count_established};
 use crate::os::route::Way;
+use crate::record::FleetClock;
 use crate::shard::Counters;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub(super) struct WindowPlan {
 pub(super) struct Windowed {
     pub(super) ended: Wait,
     pub(super) measured: Option<MeasuredWindow>,
+    /// How this host's clock stood to the others' when it opened.
+    pub(super) clock: FleetClock,
     /// Established sockets of the kernel when it had closed.
     pub(super) kernel: Result<u64, String>,
     /// What another host, or the meeting with it, ended.
@@ -50,6 +53,7 @@ impl Windowed {
         Self {
             ended,
             measured,
+            clock: FleetClock::default(),
             kernel,
             stopped,
         }
@@ -118,6 +122,8 @@ pub(super) fn window(
     }
     session.go(Phase::Window)?;
     let open = OpenWindow::open(plan.way);
+    // Now, as its error grows with the time since the clocks were compared.
+    let clock = party.clock();
     let ended = session.wait(doing, plan.length, |totals| {
         forlorn(totals) || party.check().is_err()
     })?;
@@ -131,6 +137,7 @@ pub(super) fn window(
     let mut windowed = Windowed {
         ended,
         measured,
+        clock,
         kernel,
         stopped,
     };

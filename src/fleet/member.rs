@@ -136,7 +136,7 @@ impl Member {
 
     /// The instant that the phases of all hosts count from, by this host's monotonic clock and the comparison made on
     /// joining. What is counted from it is right to half of the shortest round trip, and to what the clocks drift apart
-    /// from then on, [`DRIFT_PPM`](super::clock::DRIFT_PPM) at most.
+    /// from then on, [`CLOCK_DRIFT_PPM`](crate::record::CLOCK_DRIFT_PPM) at most.
     #[must_use]
     pub const fn origin(&self) -> Nanos {
         self.origin
@@ -187,7 +187,8 @@ impl Member {
         self.end(FleetError::Ended(why.to_owned()));
     }
 
-    /// How this host's wall clock stands to the captain's now, by the comparison before the last stage.
+    /// How this host's wall clock stands to the captain's now, by the comparison before the last stage; the error covers
+    /// this instant and no later one.
     #[must_use]
     pub fn clock(&self) -> FleetClock {
         self.comparison.against(read_wall(), "rendezvous")
