@@ -139,7 +139,7 @@ impl Captain {
         self.hall.clock.own_at(self.hall.origin_epoch_ns)
     }
 
-    /// Waits until all have been admitted.
+    /// Waits until all have been admitted, and admits no more: strangers cost nothing from then on.
     ///
     /// # Errors
     /// [`FleetError::Missing`] names who has not come, and who was refused; [`FleetError::Gone`] who came and went;
@@ -156,7 +156,9 @@ impl Captain {
             who: absentees(&roster.missing(), roster.shards),
             within,
             refused: roster.refusals(),
-        })
+        })?;
+        door::close(&self.hall.door, &self.listener);
+        Ok(())
     }
 
     /// The captain has arrived at `stage`: waits for all others and releases everybody, itself included, at one instant
@@ -304,7 +306,7 @@ impl Drop for Captain {
             roster.closing = true;
             roster.links()
         });
-        let woken = door::wake(&self.listener).is_ok();
+        let woken = door::close(&self.hall.door, &self.listener);
         door::shut(&self.hall.door);
         for link in &links {
             link.finish();

@@ -85,6 +85,22 @@ fn garbage_is_refused_or_closed_and_disturbs_nobody() {
 }
 
 #[test]
+fn once_all_are_there_the_port_is_closed() {
+    let captain = captain(1);
+    let there = member(&captain, 0, 1);
+    captain.gather(&mut never).unwrap();
+    let refused = TcpStream::connect(captain.address()).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    let late = MemberConfig {
+        gather_within: BRIEFLY,
+        ..member_config(captain.address(), 0, 1)
+    };
+    let error = Member::join(late, &mut never).unwrap_err();
+    said(&error, &["refused", "once all its hosts have come"]);
+    assert_eq!((captain.check(), there.check()), (Ok(()), Ok(())));
+}
+
+#[test]
 fn a_member_that_sends_too_much_is_named_and_ends_the_run() {
     for (bytes, why) in [
         (
