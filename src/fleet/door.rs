@@ -152,6 +152,8 @@ fn admit(hall: &Hall, number: u64, link: &Arc<Link>, deadline: Instant) -> Resul
     let FromMember::Hello(hello) = frame::decode(&heard)? else {
         return Err(Outside::Ignored);
     };
+    // The name comes into what is said of him, whoever he is.
+    admission::name("host", &hello.host).map_err(|error| refused(error.to_string()))?;
     let nonce = Bytes32::random();
     link.send(&FromCaptain::Challenge(nonce), BEFORE_ADMISSION)?;
     let answer = link.receive_until(deadline)?.ok_or(Outside::Ignored)?;

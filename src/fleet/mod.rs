@@ -50,6 +50,7 @@
 //! * A connection has 5 s to be admitted. At most 64 wait for it: the next one takes the place of the eldest, so neither
 //!   a port scan nor a silent peer can keep a member out, who needs two round trips. One that was closed tries again.
 //! * Once all have come nobody listens any more: who comes then finds the port closed.
+//! * A host's name and a run's have at most 64 characters.
 //! * A host that ends is noticed at once, by its connection's end; one that falls silent after 4 s, by the kernel's
 //!   keepalive. All others are then told. While a window is open no process sends anything.
 //! * A host that is there and does not arrive is named when the captain's patience ends. Members wait 10 s longer than
