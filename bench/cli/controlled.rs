@@ -110,6 +110,7 @@ fn settings(role: Role) -> Settings {
         keepalive: false,
         option_variants: 0,
         log_endings: true,
+        phase_origin: Nanos::ZERO,
     }
 }
 

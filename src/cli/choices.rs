@@ -107,6 +107,7 @@ pub fn path() -> impl TypedValueParser<Value = NetworkPath> {
         NetworkPath::Veth => {
             "two network namespaces and a veth pair, as containers have it, which tells the sender of a drop; needs root"
         }
+        NetworkPath::Fleet => "a network to other hosts; --fleet chooses it",
     };
     one_of(NetworkPath::ALL.map(|path| (path, path.name(), meaning(path).to_owned())))
 }

@@ -42,13 +42,15 @@ pub(super) fn gather(
         run: None,
         gather_within: plan.gather_within,
     })
-    .map_err(failure)?;
+    .map_err(|error| failure(&error))?;
     run.note(&format!(
         "rendezvous on {}: waiting for {} load generators (ringbeat load --driven)",
         captain.address(),
         plan.shards
     ));
-    captain.gather(&mut || signals.caught()).map_err(failure)?;
+    captain
+        .gather(&mut || signals.caught())
+        .map_err(|error| failure(&error))?;
     run.note(&format!("all there: {}", captain.hosts().join(", ")));
     Ok(Arc::new(DrivenFleet::new(captain, plan.driven)))
 }
@@ -61,7 +63,7 @@ pub(super) fn obey(
     said: OutputFlags,
 ) -> Result<(), Failure> {
     let signals = Signals::register()?;
-    let shard = flags.shard()?;
+    let shard = flags.shard()?.shard;
     let (nofile, _) = raise_nofile().map_err(|error| Failure::Host(error.to_string()))?;
     let executable = std::env::current_exe().map_err(|error| {
         Failure::Host(format!(
@@ -79,7 +81,7 @@ pub(super) fn obey(
         host: name.to_owned(),
         gather_within: meeting.gather_within,
     };
-    let member = Member::join(config, &mut || signals.caught()).map_err(failure)?;
+    let member = Member::join(config, &mut || signals.caught()).map_err(|error| failure(&error))?;
     let note = |text: &str| {
         if !said.quiet {
             output::note(text);
@@ -108,7 +110,7 @@ pub(super) fn obey(
     };
     let ended = obey_captain(&member, &executable, &mut prepare, &mut || signals.caught());
     ended.map_err(|error| match error {
-        ExperimentError::Fleet(error) => failure(error),
+        ExperimentError::Fleet(error) => failure(&error),
         ExperimentError::Host(why) => Failure::Host(why),
         other => Failure::Run(other.to_string()),
     })

@@ -214,6 +214,7 @@ impl EngineFlags {
             keepalive,
             option_variants: 0,
             log_endings: false,
+            phase_origin: Nanos::ZERO,
         }
     }
 

@@ -4,6 +4,7 @@
 
 use super::{Failure, output, parse};
 use crate::clock::{Clock as _, MonotonicClock, wall_epoch_ns};
+use crate::fleet::clock::own_instant;
 use crate::fleet::{
     Blame, Captain, CaptainConfig, FleetError, Member, MemberConfig, Seat, Stage, Token, build,
     engine_env,
@@ -290,6 +291,17 @@ impl Party {
         }
     }
 
+    /// The instant that the phases of all hosts count from, by this host's monotonic clock: what the rendezvous has fixed,
+    /// or the instant of --start-at, as right as the hosts' clocks are. Alone it is the clock's own beginning.
+    pub(super) fn origin(&self) -> Nanos {
+        match self {
+            Self::Alone => Nanos::ZERO,
+            Self::StartAt(epoch) => own_instant(*epoch),
+            Self::Captain(captain, _) => captain.origin(),
+            Self::Member(member, _) => member.origin(),
+        }
+    }
+
     /// Where others find this host's rendezvous, if it serves one.
     pub(super) const fn address(&self) -> Option<SocketAddr> {
         match self {
@@ -467,5 +479,9 @@ mod tests {
         assert!(at >= before && at <= MonotonicClock.now());
         assert!(alone.check().is_ok() && !alone.meets());
         assert_eq!(alone.clock().offset_ns, None);
+        assert_eq!(alone.origin(), Nanos::ZERO);
+        let epoch = Nanos(wall_epoch_ns()) + Nanos::from_secs(3_600);
+        let ahead = Party::StartAt(epoch).origin() - MonotonicClock.now();
+        assert!(ahead <= Nanos::from_secs(3_601) && ahead > Nanos::from_secs(3_500));
     }
 }

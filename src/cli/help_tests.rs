@@ -5,7 +5,7 @@ use clap::{Arg, Command, CommandFactory as _};
 use std::collections::BTreeMap;
 
 /// Names of values that need no explanation beside what the option says of them.
-const PLAIN: [&str; 22] = [
+const PLAIN: [&str; 23] = [
     "NUMBERS",
     "BASE..CAP",
     "N/s",
@@ -28,6 +28,7 @@ const PLAIN: [&str; 22] = [
     "INSTANT",
     "BITS/s",
     "PERCENT",
+    "PLAN",
 ];
 /// Options that are another thing from command to command.
 const OF_TWO_KINDS: [&str; 2] = ["for", "out"];

@@ -13,6 +13,7 @@ use crate::experiment::fleet::{MeasuredWindow, OpenWindow};
 use crate::fleet::{FleetError, Stage};
 use crate::os::established::{Established, count_established};
 use crate::os::route::Way;
+use crate::record::FleetClock;
 use crate::shard::Counters;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub(super) struct WindowPlan {
 pub(super) struct Windowed {
     pub(super) ended: Wait,
     pub(super) measured: Option<MeasuredWindow>,
+    /// How this host's clock stood to the others' when it opened.
+    pub(super) clock: FleetClock,
     /// Established sockets of the kernel when it had closed.
     pub(super) kernel: Result<u64, String>,
     /// What another host, or the meeting with it, ended.
@@ -51,6 +54,7 @@ impl Windowed {
         Self {
             ended,
             measured: None,
+            clock: FleetClock::default(),
             kernel: Err("it did not come to a window".to_owned()),
             stopped,
             own: None,
@@ -140,6 +144,8 @@ pub(super) fn window(
     }
     session.go(Phase::Window)?;
     let open = OpenWindow::open(plan.way);
+    // Now, as its error grows with the time since the clocks were compared.
+    let clock = party.clock();
     let ended = session.wait(doing, plan.length, |totals| {
         forlorn(totals) || party.check().is_err()
     })?;
@@ -154,6 +160,7 @@ pub(super) fn window(
     let mut windowed = Windowed {
         ended,
         measured,
+        clock,
         kernel,
         stopped,
         own: None,

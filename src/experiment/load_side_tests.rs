@@ -33,6 +33,7 @@ fn config() -> LoadConfig {
             keepalive: false,
             option_variants: 0,
             log_endings: false,
+            phase_origin: Nanos::ZERO,
         },
         keepalive: None,
         user_timeout_ms: None,

@@ -286,6 +286,7 @@ impl CostPlan {
             keepalive: arm.has_keepalive(),
             option_variants: 0,
             log_endings: false,
+            phase_origin: Nanos::ZERO,
         }
     }
 

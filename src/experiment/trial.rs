@@ -202,8 +202,6 @@ pub(super) fn run(stage: &mut Stage<'_>, spec: TrialSpec) -> Result<Trial, Exper
         hold(stage, &spec, &mut halves, "soak", spec.soak())
     })?;
 
-    halves.load.go(Phase::Quiet)?;
-    halves.server.go(Phase::Quiet)?;
     let (server_final, load_final) = in_flight_arrived(&mut halves)?;
     end(stage, &spec, halves)?;
     Ok(Trial {
@@ -443,6 +441,8 @@ pub(super) fn check_interrupt(stage: &Stage<'_>) -> Result<(), ExperimentError> 
 /// Both halves once every heartbeat sent has been received, refused or lost with its connection, and every connection
 /// that one end lost was given up by the other; as they are when that does not come about.
 fn in_flight_arrived(halves: &mut Halves) -> Result<(Snapshot, Snapshot), ExperimentError> {
+    halves.load.go(Phase::Quiet)?;
+    halves.server.go(Phase::Quiet)?;
     let begun = MonotonicClock.now();
     loop {
         let (server, load) = (halves.server.settle()?, halves.load.settle()?);

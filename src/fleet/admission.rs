@@ -8,7 +8,7 @@ use crate::load::Shard;
 use std::collections::BTreeMap;
 
 /// The longest name of a host or a run, characters.
-const LONGEST_NAME: usize = 255;
+const LONGEST_NAME: usize = 64;
 
 /// What the captain is and wants.
 #[derive(Clone, Debug)]
@@ -172,7 +172,7 @@ mod tests {
             |hello| hello.host = "a\u{1b}b".to_owned(),
             &["host", "control"],
         );
-        refused(|hello| hello.host = String::new(), &["host", "255"]);
+        refused(|hello| hello.host = String::new(), &["host", "64"]);
         let why = version(2, &house()).unwrap_err();
         assert!(
             why.contains("version 2") && why.contains("speaks 1"),

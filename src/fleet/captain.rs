@@ -82,7 +82,13 @@ impl Captain {
         };
         let listener = bind(config.listen).map(Arc::new).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
+        let clock = SteadyClock::start();
+        let gathered = MonotonicClock
+            .now()
+            .0
+            .saturating_add(Nanos::from(config.gather_within).0);
         let hall = Arc::new(Hall {
+            origin_epoch_ns: clock.at(Nanos(gathered)),
             house: House {
                 build: config.build,
                 host: config.host,
@@ -92,7 +98,7 @@ impl Captain {
             },
             token: config.token,
             run,
-            clock: SteadyClock::start(),
+            clock,
             board: Board::new(Roster::new(config.seat, config.server, config.shards)),
             door: Board::new(Door::default()),
         });
@@ -125,7 +131,15 @@ impl Captain {
         &self.hall.run
     }
 
-    /// Waits until all have been admitted.
+    /// The instant that the phases of all hosts count from, by this host's monotonic clock: when the captain began to
+    /// listen, and as long after that as hosts may come, so that one that boots meanwhile has it on its clock too.
+    /// Exact: it is the captain's own.
+    #[must_use]
+    pub fn origin(&self) -> Nanos {
+        self.hall.clock.own_at(self.hall.origin_epoch_ns)
+    }
+
+    /// Waits until all have been admitted, and admits no more: strangers cost nothing from then on.
     ///
     /// # Errors
     /// [`FleetError::Missing`] names who has not come, and who was refused; [`FleetError::Gone`] who came and went;
@@ -142,7 +156,9 @@ impl Captain {
             who: absentees(&roster.missing(), roster.shards),
             within,
             refused: roster.refusals(),
-        })
+        })?;
+        door::close(&self.hall.door, &self.listener);
+        Ok(())
     }
 
     /// The captain has arrived at `stage`: waits for all others and releases everybody, itself included, at one instant
@@ -300,7 +316,7 @@ impl Drop for Captain {
             roster.closing = true;
             roster.links()
         });
-        let woken = door::wake(&self.listener).is_ok();
+        let woken = door::close(&self.hall.door, &self.listener);
         door::shut(&self.hall.door);
         for link in &links {
             link.finish();

@@ -2,16 +2,13 @@
 //!
 //! Computes and reads clocks; does not send. As in NTP (RFC 5905, section 8): the other's time was read somewhere within
 //! the round trip, so its middle is right to half of it, and the shortest of several trips is the best. From then on the
-//! two crystals drift apart, by [`DRIFT_PPM`] at most. A daemon that slews a clock harder than that, or sets it, is not
+//! two crystals drift apart, by [`CLOCK_DRIFT_PPM`] at most. A daemon that slews a clock harder than that, or sets it, is not
 //! covered; so the comparison is made anew at every stage.
 
 use crate::clock::{Clock as _, MonotonicClock};
-use crate::record::FleetClock;
+use crate::record::{CLOCK_DRIFT_PPM, FleetClock};
 use crate::units::Nanos;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// What two clocks may drift apart, millionths: 50 for each crystal.
-pub const DRIFT_PPM: u64 = 100;
 
 /// One question for the time and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +78,7 @@ impl Comparison {
     pub fn error_at(self, own: Nanos) -> Nanos {
         // The drift counts from the reading, which may be half a trip from the middle.
         let apart = u128::from(self.at.0.abs_diff(own.0)) + u128::from(self.half_trip);
-        let drift = (apart * u128::from(DRIFT_PPM)).div_ceil(1_000_000);
+        let drift = (apart * u128::from(CLOCK_DRIFT_PPM)).div_ceil(1_000_000);
         let drift = u64::try_from(drift).unwrap_or(u64::MAX);
         // One more for what the middle was rounded by.
         Nanos(self.half_trip.saturating_add(drift).saturating_add(1))
@@ -139,6 +136,12 @@ pub fn read_wall() -> RoundTrip {
     best
 }
 
+/// This host's monotonic clock when its wall clock shows `epoch`, nanoseconds since 1970, unless somebody sets it.
+#[must_use]
+pub fn own_instant(epoch: Nanos) -> Nanos {
+    SteadyClock::start().own_at(epoch.0)
+}
+
 /// The captain's clock: its wall clock when it began, and the monotonic one from then on. Whoever sets the wall clock
 /// meanwhile does not move the instants that were agreed upon.
 #[derive(Clone, Copy, Debug)]
@@ -156,6 +159,11 @@ impl SteadyClock {
     /// Nanoseconds since 1970.
     pub(super) fn at(&self, own: Nanos) -> u64 {
         moved(self.origin.theirs, self.origin.sent.0, own.0)
+    }
+
+    /// This host's monotonic clock when it shows `epoch_ns`.
+    pub(super) fn own_at(&self, epoch_ns: u64) -> Nanos {
+        Nanos(moved(self.origin.sent.0, self.origin.theirs, epoch_ns))
     }
 
     /// How this host's wall clock stands to it now: not at all, unless somebody has set it.
@@ -253,6 +261,7 @@ mod tests {
         let clock = SteadyClock::start();
         let one = clock.at(Nanos(clock.origin.sent.0 + 5_000));
         assert_eq!(one, clock.origin.theirs + 5_000);
+        assert_eq!(clock.own_at(one), Nanos(clock.origin.sent.0 + 5_000));
         assert_eq!(clock.against_wall().compared_with, "own");
     }
 }

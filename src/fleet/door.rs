@@ -11,7 +11,6 @@ use super::message::{FromCaptain, FromMember, for_people, version_of};
 use super::token::{Bytes32, Exchange, Side};
 use super::{Seat, admission};
 use std::collections::VecDeque;
-use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +31,9 @@ pub(super) struct Door {
     waiting: VecDeque<(u64, Arc<Link>)>,
     came: u64,
     threads: usize,
+    closed: bool,
+    /// The accept has been woken.
+    woken: bool,
 }
 
 /// Why somebody stays outside.
@@ -51,11 +53,11 @@ impl From<FrameError> for Outside {
     }
 }
 
-/// Accepts until the captain leaves.
+/// Accepts until the door is closed.
 pub(super) fn serve(hall: &Arc<Hall>, listener: &TcpListener) {
     loop {
         let accepted = listener.accept();
-        if hall.board.look(|roster| roster.closing) {
+        if hall.door.look(|door| door.closed) {
             return;
         }
         match accepted {
@@ -101,6 +103,16 @@ fn leave(door: &Board<Door>, number: u64) {
     });
 }
 
+/// Takes somebody who fits out of those that a crowd may push out, and says whether none had. A host that has been seated
+/// would else end the run when it loses its place.
+fn rise(door: &Board<Door>, number: u64) -> bool {
+    door.change(|door| {
+        let before = door.waiting.len();
+        door.waiting.retain(|(other, _)| *other != number);
+        door.waiting.len() < before
+    })
+}
+
 /// Closes on all who are still outside.
 pub(super) fn shut(door: &Board<Door>) {
     let waiting = door.change(|door| std::mem::take(&mut door.waiting));
@@ -111,7 +123,7 @@ pub(super) fn shut(door: &Board<Door>) {
 
 fn meet(hall: &Arc<Hall>, number: u64, link: &Arc<Link>) {
     let deadline = Instant::now() + ADMISSION;
-    match admit(hall, link, deadline) {
+    match admit(hall, number, link, deadline) {
         Ok(seat) => {
             leave(&hall.door, number);
             hall.listen_to(seat, link);
@@ -128,7 +140,7 @@ fn meet(hall: &Arc<Hall>, number: u64, link: &Arc<Link>) {
 }
 
 /// From the hello to the welcome.
-fn admit(hall: &Hall, link: &Arc<Link>, deadline: Instant) -> Result<Seat, Outside> {
+fn admit(hall: &Hall, number: u64, link: &Arc<Link>, deadline: Instant) -> Result<Seat, Outside> {
     let heard = link.receive_until(deadline)?.ok_or(Outside::Ignored)?;
     let spoken = version_of(&heard).ok_or(Outside::Ignored)?;
     let refused = |why: String| {
@@ -140,6 +152,8 @@ fn admit(hall: &Hall, link: &Arc<Link>, deadline: Instant) -> Result<Seat, Outsi
     let FromMember::Hello(hello) = frame::decode(&heard)? else {
         return Err(Outside::Ignored);
     };
+    // The name comes into what is said of him, whoever he is.
+    admission::name("host", &hello.host).map_err(|error| refused(error.to_string()))?;
     let nonce = Bytes32::random();
     link.send(&FromCaptain::Challenge(nonce), BEFORE_ADMISSION)?;
     let answer = link.receive_until(deadline)?.ok_or(Outside::Ignored)?;
@@ -158,6 +172,9 @@ fn admit(hall: &Hall, link: &Arc<Link>, deadline: Instant) -> Result<Seat, Outsi
         )));
     }
     admission::examine(&hello, &hall.house).map_err(refused)?;
+    if !rise(&hall.door, number) {
+        return Err(Outside::Ignored);
+    }
     let seated = hall
         .board
         .change(|roster| roster.seat(hello.seat, &hello.host, link));
@@ -166,6 +183,7 @@ fn admit(hall: &Hall, link: &Arc<Link>, deadline: Instant) -> Result<Seat, Outsi
         proof: hall.token.prove(Side::Captain, &exchange),
         run: hall.run.clone(),
         host: hall.house.host.clone(),
+        origin_epoch_ns: hall.origin_epoch_ns,
     };
     let told = link
         .send(&welcome, BEFORE_ADMISSION)
@@ -176,7 +194,8 @@ fn admit(hall: &Hall, link: &Arc<Link>, deadline: Instant) -> Result<Seat, Outsi
 /// Counts a host in that has its welcome, or frees its seat.
 fn count_in(hall: &Hall, seat: Seat, told: bool) -> Result<Seat, Outside> {
     hall.board.change(|roster| {
-        if !told {
+        // A captain that has left in between did not know him.
+        if !told || roster.closing {
             roster.parties.remove(&seat);
             return Err(Outside::Ignored);
         }
@@ -188,7 +207,36 @@ fn count_in(hall: &Hall, seat: Seat, told: bool) -> Result<Seat, Outside> {
     })
 }
 
-/// Wakes an accept that sleeps.
-pub(super) fn wake(listener: &TcpListener) -> io::Result<()> {
-    socket2::SockRef::from(listener).shutdown(std::net::Shutdown::Both)
+/// Admits no more: whoever connects from now on is refused by the kernel, which costs no thread of ours. Those who wait for
+/// admission have their answer. Whether the accept has been woken.
+pub(super) fn close(door: &Board<Door>, listener: &TcpListener) -> bool {
+    door.change(|door| {
+        door.closed = true;
+        let listening = socket2::SockRef::from(listener);
+        door.woken |= listening.shutdown(std::net::Shutdown::Both).is_ok();
+        door.woken
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_risen_cannot_be_pushed_out_and_who_was_pushed_out_does_not_rise() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let link = Arc::new(Link::new(stream).unwrap());
+        let door = Board::new(Door::default());
+        door.change(|door| {
+            let places = (1..=3).map(|number| (number, Arc::clone(&link)));
+            door.waiting.extend(places);
+        });
+        assert!(rise(&door, 1));
+        let pushed_out = door.change(|door| door.waiting.pop_front()).unwrap().0;
+        assert_eq!(pushed_out, 2, "the eldest that has not risen");
+        assert!(!rise(&door, 2));
+        assert!(rise(&door, 3));
+        assert_eq!(door.look(|door| door.waiting.len()), 0);
+    }
 }

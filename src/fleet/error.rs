@@ -55,7 +55,8 @@ pub enum FleetError {
     /// Nobody there.
     #[error(
         "no rendezvous at {address} within {}, at last: {last}; is it running, is the port right, does a firewall \
-         let it through?", show(*within)
+         let it through? It stops listening once all its hosts have come: is this one too many, or too late?",
+        show(*within)
     )]
     NoAnswer {
         /// Where.

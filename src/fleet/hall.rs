@@ -27,6 +27,8 @@ pub(super) struct Hall {
     pub(super) token: Token,
     pub(super) run: String,
     pub(super) clock: SteadyClock,
+    /// What the phases of all hosts count from, by that clock.
+    pub(super) origin_epoch_ns: u64,
     pub(super) board: Board<Roster>,
     pub(super) door: Board<Door>,
 }

@@ -29,6 +29,8 @@ pub(super) struct Joined {
     pub(super) run: String,
     /// The captain's host.
     pub(super) host: String,
+    /// What phases count from, by the captain's clock, nanoseconds since 1970.
+    pub(super) origin_epoch_ns: u64,
 }
 
 /// How an attempt failed.
@@ -150,7 +152,13 @@ fn shake_hands(config: &MemberConfig, stream: TcpStream) -> Outcome {
     };
     let proof = FromMember::Proof(config.token.prove(Side::Member, &exchange));
     link.send(&proof, BEFORE_ADMISSION).map_err(broken)?;
-    let FromCaptain::Welcome { proof, run, host } = hear(config, &link, deadline)? else {
+    let FromCaptain::Welcome {
+        proof,
+        run,
+        host,
+        origin_epoch_ns,
+    } = hear(config, &link, deadline)?
+    else {
         return Err(stranger(config, "it sent no welcome"));
     };
     if !config.token.verify(Side::Captain, &exchange, &proof) {
@@ -162,6 +170,7 @@ fn shake_hands(config: &MemberConfig, stream: TcpStream) -> Outcome {
         link,
         run: for_people(&run),
         host: for_people(&host),
+        origin_epoch_ns,
     })
 }
 

@@ -72,6 +72,7 @@ pub struct Member {
     captain: String,
     pings: u64,
     comparison: Comparison,
+    origin: Nanos,
     /// What it waits longer than it is told.
     pub(super) margin: Duration,
 }
@@ -88,7 +89,12 @@ impl Member {
         name("host", &config.host)?;
         let who = format!("{} (host {})", config.seat, config.host);
         let within = config.gather_within;
-        let Joined { link, run, host } = join::join(config, &who, interrupted)?;
+        let Joined {
+            link,
+            run,
+            host,
+            origin_epoch_ns,
+        } = join::join(config, &who, interrupted)?;
         let link = Arc::new(link);
         let inbox = Arc::new(Board::new(Inbox::default()));
         let (ear, board, captain) = (Arc::clone(&link), Arc::clone(&inbox), host.clone());
@@ -108,9 +114,11 @@ impl Member {
             captain: host,
             pings: 0,
             comparison: Comparison::none(),
+            origin: Nanos::ZERO,
             margin: MEMBERS_MARGIN,
         };
         member.compare(within, interrupted)?;
+        member.origin = member.comparison.own_at(origin_epoch_ns);
         Ok(member)
     }
 
@@ -124,6 +132,14 @@ impl Member {
     #[must_use]
     pub fn captain(&self) -> &str {
         &self.captain
+    }
+
+    /// The instant that the phases of all hosts count from, by this host's monotonic clock and the comparison made on
+    /// joining. What is counted from it is right to half of the shortest round trip, and to what the clocks drift apart
+    /// from then on, [`CLOCK_DRIFT_PPM`](crate::record::CLOCK_DRIFT_PPM) at most.
+    #[must_use]
+    pub const fn origin(&self) -> Nanos {
+        self.origin
     }
 
     /// This host has arrived at `stage`: waits until the captain releases all. `patience` is the captain's; a member
@@ -171,7 +187,8 @@ impl Member {
         self.end(FleetError::Ended(why.to_owned()));
     }
 
-    /// How this host's wall clock stands to the captain's now, by the comparison before the last stage.
+    /// How this host's wall clock stands to the captain's now, by the comparison before the last stage; the error covers
+    /// this instant and no later one.
     #[must_use]
     pub fn clock(&self) -> FleetClock {
         self.comparison.against(read_wall(), "rendezvous")

@@ -49,6 +49,8 @@ pub(super) enum FromCaptain {
         run: String,
         /// The captain's host.
         host: String,
+        /// What the phases of all hosts count from, by the captain's clock, nanoseconds since 1970.
+        origin_epoch_ns: u64,
     },
     Refused(String),
     Pong {

@@ -29,7 +29,7 @@
 //! | member | `hello` | first: version, build, host, seat, number of shards, settings, nonce |
 //! | captain | `challenge` | a nonce |
 //! | member | `proof` | HMAC-SHA256 by the token over `member`, both nonces and the bytes of the hello |
-//! | captain | `welcome` | the same over `captain`; the run's name |
+//! | captain | `welcome` | the same over `captain`; the run's name, and the instant that phases count from |
 //! | captain | `refused` | instead of the two before: why; then the connection ends. The same in every version |
 //! | member | `ping` | eight after joining and before each arrival, one after the other |
 //! | captain | `pong` | the captain's time |
@@ -49,6 +49,8 @@
 //! * A frame has at most 4 KiB before admission and 1 MiB after it; a longer one is refused before it is read.
 //! * A connection has 5 s to be admitted. At most 64 wait for it: the next one takes the place of the eldest, so neither
 //!   a port scan nor a silent peer can keep a member out, who needs two round trips. One that was closed tries again.
+//! * Once all have come nobody listens any more: who comes then finds the port closed.
+//! * A host's name and a run's have at most 64 characters.
 //! * A host that ends is noticed at once, by its connection's end; one that falls silent after 4 s, by the kernel's
 //!   keepalive. All others are then told. While a window is open no process sends anything.
 //! * A host that is there and does not arrive is named when the captain's patience ends. Members wait 10 s longer than

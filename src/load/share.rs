@@ -1,7 +1,8 @@
 //! A load generator's share of a population that several hosts open together.
 //!
 //! Pure. Connections are numbered once for all hosts, and shard `i` of `n` owns the numbers `i`, `i + n`, `i + 2n`, …:
-//! so each has the heartbeat phase that it would have in one big run, and `n` shards are that run by construction.
+//! so each has the heartbeat phase that it would have in one big run, and `n` shards are that run by construction, where
+//! all hosts count phases from the same [`phase_origin`](crate::shard::Settings::phase_origin).
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

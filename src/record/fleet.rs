@@ -8,6 +8,10 @@ use super::{CpuNanos, Environment, HistogramRecord, MemoryPerConnection, Opening
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// What two hosts' clocks may drift apart, millionths of the time that passes: 50 for each crystal. Every bound of an error
+/// between two clocks allows for it.
+pub const CLOCK_DRIFT_PPM: u64 = 100;
+
 /// One run on one host or on many.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -71,7 +75,7 @@ pub struct FleetWindow {
     pub opened_epoch_ns: u64,
     /// How long it was open, by the host's monotonic clock.
     pub length_ns: u64,
-    /// How the host's wall clock stands to that of the others.
+    /// How the host's wall clock stood to that of the others when it opened.
     pub clock: FleetClock,
 }
 

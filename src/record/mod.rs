@@ -31,7 +31,8 @@ pub use detection::{
     ThresholdPoint,
 };
 pub use fleet::{
-    FleetClock, FleetHost, FleetRecord, FleetTotals, FleetWindow, LoadHost, ServerHost,
+    CLOCK_DRIFT_PPM, FleetClock, FleetHost, FleetRecord, FleetTotals, FleetWindow, LoadHost,
+    ServerHost,
 };
 pub use histogram::{HistogramError, HistogramRecord, decode, encode, merge, new_histogram};
 pub use lifecycle::{

@@ -101,6 +101,10 @@ pub struct Settings {
     /// [`Shard::endings`](super::Shard::endings).
     #[serde(default)]
     pub log_endings: bool,
+    /// The instant that phases count from, by this host's monotonic clock, past or to come. Hosts that share a run set it
+    /// to the same instant, each by its own clock; zero is the clock's own beginning, which differs from host to host.
+    #[serde(default)]
+    pub phase_origin: Nanos,
 }
 
 /// Conjugate of the golden ratio as a 64-bit fraction: multiples of it fill the circle evenly and in scattered
@@ -125,12 +129,15 @@ impl Settings {
         }
     }
 
-    /// The first instant after `now` that lies at the connection's phase.
+    /// The first instant after `now` that lies at the connection's phase, counted from
+    /// [`phase_origin`](Self::phase_origin).
     #[must_use]
     pub fn first_due(&self, ordinal: u32, now: Nanos) -> Nanos {
         let phase = self.phase(ordinal).0;
         let interval = self.interval.0.max(1);
-        let into = (now.0 % interval + interval - phase) % interval;
+        // Modulo the interval, as the origin may be later than now.
+        let since = now.0 % interval + interval - self.phase_origin.0 % interval;
+        let into = (since % interval + interval - phase) % interval;
         Nanos(now.0 + interval - into)
     }
 }
@@ -152,6 +159,7 @@ mod tests {
             keepalive: false,
             option_variants: 0,
             log_endings: false,
+            phase_origin: Nanos::ZERO,
         }
     }
 
@@ -190,6 +198,27 @@ mod tests {
                 let due = settings.first_due(ordinal, Nanos(now));
                 prop_assert!(due.0 > now && due.0 <= now + settings.interval.0);
                 prop_assert_eq!(due.0 % settings.interval.0, settings.phase(ordinal).0);
+            }
+        }
+
+        /// Two hosts that were booted at different times, before and after the origin, beat as one.
+        #[test]
+        fn hosts_of_one_origin_have_the_same_phases_whatever_their_clocks_show(
+            ordinal: u32,
+            boots in (0..1_u64 << 50, 0..1_u64 << 50),
+            origin in 1_u64 << 50..1 << 51,
+            now in 1_u64 << 50..1 << 51,
+        ) {
+            for phases in [Phases::Staggered, Phases::InOrder { of: 1000 }, Phases::Aligned] {
+                let due = |boot: u64| {
+                    let settings = Settings { phase_origin: Nanos(origin - boot), ..settings(phases) };
+                    settings.first_due(ordinal, Nanos(now - boot)).0 + boot
+                };
+                let (one, other) = (due(boots.0), due(boots.1));
+                prop_assert_eq!(one, other);
+                prop_assert!(one > now && one <= now + settings(phases).interval.0);
+                let since = i128::from(one) - i128::from(origin) - i128::from(settings(phases).phase(ordinal).0);
+                prop_assert_eq!(since % i128::from(settings(phases).interval.0), 0);
             }
         }
     }

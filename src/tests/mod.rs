@@ -8,6 +8,7 @@ mod endings;
 mod fake_ring;
 mod gate;
 mod layers;
+mod phases;
 mod reconnection;
 mod schema;
 mod simulation;

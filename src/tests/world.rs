@@ -117,6 +117,7 @@ impl World {
                 keepalive: making.keepalive,
                 option_variants: 0,
                 log_endings: true,
+                phase_origin: Nanos::ZERO,
             };
             // The wheels' ticks need not begin when the bank's do.
             let origin = start - dice.span(TICK);

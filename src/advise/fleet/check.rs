@@ -393,7 +393,7 @@ impl Subject<'_> {
             return;
         };
         let charged = sum(loads(self.fleet).map(|load| {
-            let ns = load.host.cpu_ns?.load_process;
+            let ns = load.host.cpu_ns?.load_process?;
             per_second(&load.host, ns)
         }));
         let per_event = charged.zip(events.filter(|one| *one > 0.0));

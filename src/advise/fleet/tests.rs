@@ -295,7 +295,7 @@ fn invented_run(arm: &str, packets_per_event: u64) -> (FleetRecord, Config) {
             window: Some(window(50)),
             packets: Some(250_000 * packets_per_event),
             cpu_ns: Some(CpuNanos {
-                load_process: 250_000 * 8_000,
+                load_process: Some(250_000 * 8_000),
                 ..CpuNanos::default()
             }),
             ..FleetHost::default()

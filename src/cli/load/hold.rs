@@ -168,7 +168,7 @@ impl Part<'_> {
                 last,
                 kernel: own(windowed.kernel.clone(), config, before),
                 window: windowed.measured.as_ref(),
-                clock: self.party.clock(),
+                clock: windowed.clock.clone(),
                 opening: pressure.map_or_else(Default::default, Pressure::record),
             },
         )

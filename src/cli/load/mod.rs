@@ -138,8 +138,11 @@ pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
         signals: &signals,
     };
     // A name that the other hosts' engine makes up may be found only now.
-    let held = configure(args, &budget, (timers, congestion), (shard, nofile))
-        .and_then(|config| about.hold(&config, bundle, &mut party));
+    let held =
+        configure(args, &budget, (timers, congestion), (shard, nofile)).and_then(|mut config| {
+            config.settings.phase_origin = party.origin();
+            about.hold(&config, bundle, &mut party)
+        });
     if let Err(failure) = &held {
         // Whoever has heard the reason already keeps that one.
         party.fail(&failure.message());

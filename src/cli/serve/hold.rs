@@ -112,7 +112,7 @@ impl Part<'_> {
             last,
             kernel: held.kernel.clone(),
             window: held.measured.as_ref(),
-            clock: self.party.clock(),
+            clock: held.clock.clone(),
             opening: opening.map_or_else(Default::default, Pressure::record),
         };
         let row =

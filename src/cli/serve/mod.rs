@@ -61,7 +61,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let timers = args.half.engine.timers()?;
     let signals = Signals::register()?;
     let nofile = host::prepare(args.half.engine.kernel.engine)?;
-    let config = configure(args, &budget, timers, nofile)?;
+    let mut config = configure(args, &budget, timers, nofile)?;
     let congestion = config.congestion.clone();
     let common = bundle::config(
         &args.half,
@@ -71,6 +71,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), Failure> {
     );
     let bundle = args.bundle.reserve(None)?;
     let mut party = meet(args, &common, &signals)?;
+    config.settings.phase_origin = party.origin();
     let served = serve(
         args,
         &budget,

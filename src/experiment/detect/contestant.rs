@@ -85,6 +85,7 @@ impl Contestant {
             keepalive: self.keepalive.is_some(),
             option_variants: 0,
             log_endings: true,
+            phase_origin: Nanos::ZERO,
         }
     }
 

@@ -10,6 +10,7 @@ mod strangers;
 
 use super::*;
 use crate::bank::{Phase, Snapshot};
+use crate::clock::{Clock as _, MonotonicClock};
 use crate::control::{Order, Word};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -113,6 +114,7 @@ const STAGES: [Stage; 4] = [Stage::Gathered, Stage::Opened, Stage::Closed, Stage
 #[test]
 fn five_hosts_and_the_server_act_at_one_instant() {
     const SHARDS: u32 = 5;
+    let joining = MonotonicClock.now();
     let captain = captain(SHARDS);
     let address = captain.address();
     let members: Vec<_> = (0..SHARDS)
@@ -124,8 +126,14 @@ fn five_hosts_and_the_server_act_at_one_instant() {
                     (member.run_name(), member.captain()),
                     ("a-run", "captain-host")
                 );
+                let origin = member.origin();
                 let released = STAGES.map(|stage| member.arrive(stage, AGES, &mut never).unwrap());
-                (released, member.clock())
+                assert_eq!(
+                    member.origin(),
+                    origin,
+                    "it does not move with later comparisons"
+                );
+                (released, member.clock(), origin)
             })
         })
         .collect();
@@ -133,7 +141,10 @@ fn five_hosts_and_the_server_act_at_one_instant() {
     let ours = STAGES.map(|stage| captain.barrier(stage, AGES, &mut never).unwrap());
     let own = captain.clock();
     for thread in members {
-        let (theirs, clock) = thread.join().unwrap();
+        let (theirs, clock, origin) = thread.join().unwrap();
+        // The same instant to all, right to half a round trip on joining, of which there have been others since.
+        let apart = origin.0.abs_diff(captain.origin().0);
+        assert!(apart <= (ours[0].at - joining).0, "{apart} ns apart");
         for (ours, theirs) in ours.iter().zip(theirs) {
             // All threads have the same monotonic clock, so the instants may differ by the error alone.
             let apart = ours.at.0.abs_diff(theirs.at.0);

@@ -157,6 +157,7 @@ fn a_captain_without_the_token_is_not_believed() {
                 proof: Bytes32::random(),
                 run: "a-run".to_owned(),
                 host: "impostor".to_owned(),
+                origin_epoch_ns: 0,
             },
         ];
         for answer in answers {

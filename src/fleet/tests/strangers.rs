@@ -3,7 +3,8 @@
 use super::*;
 use crate::fleet::frame::{self, AFTER_ADMISSION, BEFORE_ADMISSION, FrameError};
 use crate::fleet::join;
-use crate::fleet::message::FromCaptain;
+use crate::fleet::message::{FromCaptain, FromMember, Hello};
+use crate::fleet::token::Bytes32;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
@@ -82,6 +83,53 @@ fn garbage_is_refused_or_closed_and_disturbs_nobody() {
             "{answer:?}"
         );
     }
+}
+
+#[test]
+fn once_all_are_there_the_port_is_closed() {
+    let captain = captain(1);
+    let there = member(&captain, 0, 1);
+    captain.gather(&mut never).unwrap();
+    let refused = TcpStream::connect(captain.address()).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    let late = MemberConfig {
+        gather_within: BRIEFLY,
+        ..member_config(captain.address(), 0, 1)
+    };
+    let error = Member::join(late, &mut never).unwrap_err();
+    said(&error, &["refused", "once all its hosts have come"]);
+    assert_eq!((captain.check(), there.check()), (Ok(()), Ok(())));
+}
+
+#[test]
+fn a_name_without_end_is_refused_before_it_is_remembered() {
+    let captain = Captain::listen(CaptainConfig {
+        gather_within: BRIEFLY,
+        ..captain_config(1)
+    })
+    .unwrap();
+    let mut stream = TcpStream::connect(captain.address()).unwrap();
+    let hello = FromMember::Hello(Hello {
+        protocol: PROTOCOL,
+        build: build(),
+        host: "x".repeat(65),
+        seat: Seat::Shard(0),
+        shards: 1,
+        terms: terms(),
+        nonce: Bytes32::random(),
+    });
+    stream
+        .write_all(&frame::encode(&hello, BEFORE_ADMISSION).unwrap())
+        .unwrap();
+    let answer = frame::read(&mut stream, BEFORE_ADMISSION).unwrap().unwrap();
+    let refused: FromCaptain = frame::decode(&answer).unwrap();
+    let FromCaptain::Refused(why) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(why.contains("1 to 64 characters"), "{why}");
+    let error = captain.gather(&mut never).unwrap_err();
+    said(&error, &["1 to 64 characters"]);
+    assert!(!error.to_string().contains("xx"), "{error}");
 }
 
 #[test]
