@@ -95,6 +95,7 @@ pub(super) fn obey(
     let cores = cores_or_all(cores.load_cores.as_ref());
     let mut prepare = |config: &mut LoadConfig| {
         config.cores.clone_from(&cores);
+        config.settings.phase_origin = member.origin();
         config.nofile = nofile;
         let count = config.connections;
         host::memory_for(count, false).map_err(|error| match error {

@@ -8,6 +8,7 @@ use crate::control::{Order, Word};
 use crate::fleet::{Captain, FleetError};
 use crate::load::{LoadConfig, Shard};
 use crate::os::route::way_from;
+use crate::units::Nanos;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -95,18 +96,26 @@ pub struct DrivenFleet {
     /// By the shard's number.
     hosts: Vec<String>,
     plan: DrivenPlan,
+    /// The instant that heartbeats' phases count from on every host.
+    origin: Nanos,
 }
 
 impl DrivenFleet {
     /// Those that have gathered at `captain`.
     #[must_use]
     pub fn new(captain: Captain, plan: DrivenPlan) -> Self {
-        let hosts = captain.hosts();
+        let (hosts, origin) = (captain.hosts(), captain.origin());
         Self {
             carrier: Box::new(captain),
             hosts,
             plan,
+            origin,
         }
+    }
+
+    /// The instant that heartbeats' phases count from, by this host's clock.
+    pub(super) const fn origin(&self) -> Nanos {
+        self.origin
     }
 
     /// Ends the run for all: well, or for the reason given.
@@ -250,6 +259,7 @@ pub(super) mod fake {
             }),
             hosts: hosts.iter().map(ToString::to_string).collect(),
             plan,
+            origin: Nanos::ZERO,
         };
         (Arc::new(fleet), orders)
     }

@@ -306,6 +306,9 @@ pub(super) fn start_both(
         (server, LoadSide::Here(load))
     };
     let mut serve = server_config(plan, spec, port)?;
+    if let Some(fleet) = stage.fleet {
+        serve.settings.phase_origin = fleet.origin();
+    }
     adjust_server(&mut serve);
     let answer = server.ask(&Order::Serve(Box::new(serve)))?;
     let Word::Ready {
