@@ -8,7 +8,7 @@ PARAGRAPHS = {
     "en": {
         "answer": """
 **Keepalive closed {lost} healthy connections** in {rounds} rounds of {connections}, over loopback and with no fault
-injected; the worst round ended with {held}. Heartbeats lost none. Why: the kernel's timers fire probes in bursts, up to
+injected. When its window closed the worst round still held {held}; the others went in the seconds after. Heartbeats lost none. Why: the kernel's timers fire probes in bursts, up to
 {burst} in 10 ms, and the input queue they go through (`net.core.netdev_max_backlog`) holds {backlog} packets; {dropped}
 packets were dropped there before delivery.
 
@@ -54,8 +54,8 @@ clients believed themselves connected to a server that knew nothing of them. (Ag
     },
     "zh": {
         "answer": """
-**keepalive 关闭了 {lost} 条健康的连接**：{rounds} 轮，每轮 {connections} 条，全部走环回接口，没有注入任何故障；最差的一轮只剩
-{held} 条。应用层心跳一条也没丢。原因：内核定时器成批触发探测，10 ms 内最多 {burst} 个，而探测必经的积压队列
+**keepalive 关闭了 {lost} 条健康的连接**：{rounds} 轮，每轮 {connections} 条，全部走环回接口，没有注入任何故障。测量窗口关闭时，最差的一轮还剩
+{held} 条，其余的在随后几秒内被关闭。应用层心跳一条也没丢。原因：内核定时器成批触发探测，10 ms 内最多 {burst} 个，而探测必经的积压队列
 （`net.core.netdev_max_backlog`）只能容纳 {backlog} 个包；{dropped} 个包在送达之前就被丢弃了。
 
 **在没有丢包的情况下，keepalive 更便宜。** 在 {rung} 条连接、{budget} 之内发现对端失效的条件下，keepalive 每个送达的探测耗费 CPU
@@ -107,8 +107,8 @@ TABLE = {
         "wire": "wire bytes per connection-hour",
         "memory": "memory per connection, both ends",
         "asked": "connections asked for",
-        "held": "held at the end, worst round",
-        "lost": "lost, all rounds",
+        "held": "held when the window closed, worst round",
+        "lost": "lost until the end, all rounds",
         "best": "best, and the next one's cost",
         "unresolved": "not resolved",
     },
@@ -121,7 +121,7 @@ TABLE = {
         "memory": "每条连接的内存，两端合计",
         "asked": "要求的连接数",
         "held": "结束时仍保持（最差一轮）",
-        "lost": "丢失，各轮合计",
+        "lost": "直至结束共丢失，各轮合计",
         "best": "最优者，及次优者的倍数",
         "unresolved": "无法分辨",
     },
@@ -147,7 +147,7 @@ INDEX = {
         "alt": "connections held, CPU, heartbeats and probes over time",
         "figures": "answer",
         "script": "scripts/keep-result 2core-24gib",
-        "says": "`compare` with its defaults, {connections} connections: keepalive closed {lost} healthy ones in {rounds} "
+        "says": "`compare` at {connections} connections: keepalive closed {lost} healthy ones in {rounds} "
         "rounds; where nothing is dropped a heartbeat costs {ratio} what a probe does",
     },
     "scale": {
