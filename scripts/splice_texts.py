@@ -51,6 +51,11 @@ where an established socket takes {socket_bytes}. {ports} ports to one server we
 without an end. (By arithmetic: {ceiling} a second, with reuse {reuse_ceiling}.) {handshakes} handshakes took {took} without an overflow; against accept queues of {queue}, {orphans} of {asked}
 clients believed themselves connected to a server that knew nothing of them. (Again: `{command}`)
 """,
+        "fleet": """
+[{hosts} hosts as one]({folder}/README.md), network namespaces of one machine that OpenMPI starts: {connections} connections asked
+for, established and held, all windows open together for at least {overlap} of {window}, 99 % of {trips} round trips within {p99}. It
+shows that a fleet is one measurement, and not how far one scales. (Again: `sudo scripts/fleet-mpi`)
+""",
     },
     "zh": {
         "answer": """
@@ -95,6 +100,9 @@ TIME-WAIT 套接字的上限），{cores} 个核心每秒完成 {sustained} 次�
 次和 {resets} 次，仍未用尽。（按算术：每秒 {ceiling} 次，启用复用后每秒 {reuse_ceiling} 次。）{handshakes} 次握手用时 {took}，没有溢出；当 accept
 队列只有 {queue} 时，{asked} 个客户端中有 {orphans} 个自以为已经连上，服务器却对它们一无所知。（重现命令：`{command}`）
 """,
+        "fleet": """
+[{hosts} 台主机合为一次运行]({folder}/README.md)，这些主机是同一台机器上由 OpenMPI 启动的网络命名空间：请求、建立并保持到底的连接都是 {connections} 条，所有窗口同时打开至少 {overlap}（窗口长 {window}），{trips} 次往返中 99 % 不超过 {p99}。它说明多台主机就是一次测量，而不说明能扩展到多远。（重现：`sudo scripts/fleet-mpi`）
+""",
     },
 }
 
@@ -120,7 +128,7 @@ TABLE = {
         "wire": "每条连接每小时的线路字节数",
         "memory": "每条连接的内存，两端合计",
         "asked": "要求的连接数",
-        "held": "结束时仍保持（最差一轮）",
+        "held": "窗口关闭时仍保持（最差一轮）",
         "lost": "直至结束共丢失，各轮合计",
         "best": "最优者，及次优者的倍数",
         "unresolved": "无法分辨",
@@ -213,9 +221,9 @@ INDEX = {
     "fleet-mpi": {
         "picture": "merged/rtt.svg",
         "alt": "round trips of all hosts together, by percentile",
-        "figures": None,
+        "figures": "fleet",
         "script": "sudo scripts/fleet-mpi",
-        "says": "four hosts that OpenMPI starts, network namespaces of one machine, are one measurement: what each has left, and "
-        "the merged result",
+        "says": "{hosts} hosts that OpenMPI starts, network namespaces of one machine, as one measurement of {connections} "
+        "connections: what each has left, and the merged result",
     },
 }
